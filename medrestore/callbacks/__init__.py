@@ -1,0 +1,10 @@
+"""What happens around a training: seeds, checkpoints, progress, pictures, history."""
+
+from medrestore.callbacks.checkpoints import Checkpoints
+from medrestore.callbacks.dashboards import tensorboard_logger, wandb_logger
+from medrestore.callbacks.history import History
+from medrestore.callbacks.progress import Progress, track
+from medrestore.callbacks.samples import SampleImages
+from medrestore.callbacks.step_seed import StepSeed
+
+__all__ = ["Checkpoints", "History", "Progress", "SampleImages", "StepSeed", "tensorboard_logger", "track", "wandb_logger"]

@@ -1,0 +1,73 @@
+"""`metrics.csv`: every logged number of a run, whatever other logger is on, through every resume."""
+
+from __future__ import annotations
+
+import csv
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers.logger import Logger
+
+
+class History(Logger):
+    """Keeps `metrics.csv` in the run directory: one row a logging step, columns `epoch, step` and one a metric.
+
+    Lightning's CSVLogger empties an existing file; this one reads it back, so that a resumed run has one history.
+
+    Args:
+        path: the CSV file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.rows: list[dict[str, float]] = _read(path)
+
+    @property
+    def name(self) -> str:
+        """Of the logger."""
+        return "history"
+
+    @property
+    def version(self) -> str:
+        """There is one history a run."""
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: `config.yaml` holds the configuration."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add one row; what an earlier, killed run logged at or after this step is replaced."""
+        row = {"step": float(step or 0), **metrics}
+        self.rows = [old for old in self.rows if old["step"] < row["step"] or set(old) != set(row)]
+        if self.rows and self.rows[-1]["step"] == row["step"]:
+            self.rows[-1] = {**self.rows[-1], **row}
+        else:
+            self.rows.append(row)
+
+    def save(self) -> None:
+        """Write the whole table, atomically."""
+        names = sorted({name for row in self.rows for name in row} - {"epoch", "step"})
+        temporary = self.path.with_suffix(".writing")
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["epoch", "step", *names])
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(temporary, self.path)
+
+    def forget_after(self, step: int) -> None:
+        """Drop rows beyond the step from which a resumed training goes on."""
+        self.rows = [row for row in self.rows if row["step"] <= step]
+
+    def finalize(self, status: str) -> None:
+        """Write what is left."""
+        self.save()
+
+
+def _read(path: Path) -> list[dict[str, float]]:
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{k: float(v) for k, v in row.items() if v not in ("", None)} for row in csv.DictReader(file)]

@@ -1,0 +1,77 @@
+"""Pictures of validation images while a training runs: degraded, restored, target, error."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from PIL import Image as PILImage
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from medrestore.schemes import AbstractRestorer
+
+_ERROR_GAIN = 5.0  # the error panel shows five times the absolute difference
+_SIDE = 320  # a panel is a central crop of at most this side, pixel for pixel
+
+
+class SampleImages(pl.Callback):
+    """Writes `samples/epoch_<n>.png` after validations and sends the same picture to the dashboards.
+
+    Args:
+        directory: the run's `samples` folder.
+        images: how many validation images.
+        seconds: least time between two pictures; the last epoch always has one.
+    """
+
+    def __init__(self, directory: Path, images: int, seconds: float) -> None:
+        self.directory = directory
+        self.images = images
+        self.seconds = seconds
+        self._last = -float("inf")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ask the module to keep what it restores, when a picture is due."""
+        assert isinstance(pl_module, AbstractRestorer)
+        final = trainer.current_epoch + 1 == trainer.max_epochs
+        due = final or time.monotonic() - self._last >= self.seconds
+        pl_module.keep_samples = self.images if due and trainer.is_global_zero else 0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw and send the picture."""
+        assert isinstance(pl_module, AbstractRestorer)
+        if not pl_module.restored_samples:
+            return
+        self._last = time.monotonic()
+        grid = sample_grid(pl_module.restored_samples)
+        pl_module.restored_samples = []
+        self.directory.mkdir(exist_ok=True)
+        PILImage.fromarray(grid).save(self.directory / f"epoch_{trainer.current_epoch + 1:04d}.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("samples", [PILImage.fromarray(grid)], step=trainer.global_step)
+            elif isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("samples", grid, trainer.current_epoch, dataformats="HWC")
+
+
+def sample_grid(samples: list[tuple[Tensor, Tensor, Tensor]]) -> np.ndarray:
+    """One row an image: degraded, restored, target, error; `(H, W, 3)` bytes."""
+    rows = []
+    for degraded, restored, target in samples:
+        if degraded.shape != target.shape:  # super-resolution: show the pixels as they are
+            degraded = interpolate(degraded[None], size=target.shape[1:], mode="nearest")[0]
+        error = ((restored - target).abs().mean(0, keepdim=True) * _ERROR_GAIN).clamp(0, 1)
+        rows.append(torch.cat([_panel(image) for image in (degraded, restored, target, error)], dim=2))
+    width = max(row.shape[2] for row in rows)
+    rows = [torch.nn.functional.pad(row, (0, width - row.shape[2])) for row in rows]
+    return (torch.cat(rows, dim=1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def _panel(image: Tensor) -> Tensor:
+    height, width = image.shape[1:]
+    top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
+    return image[:, top : top + _SIDE, left : left + _SIDE].expand(3, -1, -1)

@@ -1,0 +1,217 @@
+"""Training samples: crops drawn, degraded and windowed in the one right order.
+
+Draw the box, cut it with a margin at native size, degrade physical values, trim the margin, map the window to [0, 1],
+flip the pair. Blur before a crop's border is known, or after the window, would be another blur.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from medrestore.data.catalogue import Item
+from medrestore.data.samples import Pair, Unpaired
+from medrestore.data.seeding import generator_of, seed_of
+from medrestore.data.store import ImageStore, windowed
+from medrestore.degradations import Degradation, Identity
+from medrestore.errors import MedrestoreError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How crops are drawn.
+
+    Attributes:
+        crop: side of the target crop in pixels, a multiple of the degradation's scale.
+        crops_per_image: how often an epoch shows each image.
+        flips: random flips and quarter turns.
+        window: see `store.window_of`.
+        fixed: one degradation per image for the whole training.
+        seed: the training's seed.
+        data_seed: the data's seed.
+    """
+
+    crop: int
+    crops_per_image: int
+    flips: bool
+    window: str | Sequence[float]
+    fixed: bool
+    seed: int
+    data_seed: int
+
+
+class _Cropper:
+    """Draws one degraded and target crop of an item; a pure function of (seed, epoch, index)."""
+
+    def __init__(self, store: ImageStore, degradation: Degradation, settings: CropSettings) -> None:
+        self.store = store
+        self.degradation = degradation
+        self.settings = settings
+        self._flip = _flips() if settings.flips else None
+
+    def draw(self, item: Item, *draw: int | str) -> tuple[Tensor, Tensor, Tensor]:
+        """Degraded `(C, h, w)`, target `(C, H, W)` and mask `(1, H, W)` of one random crop."""
+        image, partner, mask = self.store.get(item)
+        settings, operator = self.settings, self.degradation
+        random = generator_of(settings.seed, *draw)
+        parameters = operator.sample(
+            generator_of(settings.data_seed, "fixed", item.key) if settings.fixed else random
+        )
+        height, width = image.pixels.shape[1:]
+        top = _offset(height, settings.crop, random)
+        left = _offset(width, settings.crop, random)
+        margin = -(-operator.margin // operator.scale) * operator.scale  # the grid of the shrunk image must not move
+        patch = cut(image.pixels, top - margin, left - margin, settings.crop + 2 * margin)
+        target = cut(image.pixels, top, left, settings.crop)
+        if partner is None:
+            degraded = operator.apply(patch, parameters)
+            trim = margin // operator.scale
+            side = settings.crop // operator.scale
+            degraded = degraded[:, trim : trim + side, trim : trim + side]
+        else:
+            degraded = cut(partner.pixels, top, left, settings.crop)
+        valid = torch.ones(1, settings.crop, settings.crop) if mask is None else cut(mask, top, left, settings.crop)
+        degraded = windowed(degraded, image, settings.window)
+        target = windowed(target, image, settings.window)
+        return self._flipped(degraded, target, valid.float(), seed_of(settings.seed, *draw, "flip"))
+
+    def _flipped(self, degraded: Tensor, target: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        if self._flip is None:
+            return degraded, target, mask
+        self._flip.set_random_seed(seed % 2**32)
+        out = self._flip(
+            image=_channels_last(degraded), target=_channels_last(target), valid=_channels_last(mask)
+        )
+        return _channels_first(out["image"]), _channels_first(out["target"]), _channels_first(out["valid"])
+
+
+class PairedCrops(Dataset[Pair]):
+    """Degraded and target crops of the same image; indexed by `(epoch, index)`."""
+
+    def __init__(
+        self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
+    ) -> None:
+        self.items = [item for item in items if item.role == "target"]
+        self.settings = settings
+        self._cropper = _Cropper(store, degradation, settings)
+
+    def __len__(self) -> int:
+        return len(self.items) * self.settings.crops_per_image
+
+    def __getitem__(self, where: tuple[int, int]) -> Pair:
+        epoch, index = where
+        position, drawn = _readable(
+            self.items, index, lambda item: self._cropper.draw(item, "train", epoch, index)
+        )
+        return Pair(*drawn, torch.tensor(position))
+
+
+class UnpairedCrops(Dataset[Unpaired]):
+    """Crops of degraded and of sharp images that do not belong together; indexed by `(epoch, index)`.
+
+    Where the collection has no images degraded by nature, the first half of the groups is degraded and the other half
+    serves as the reference, so that no source ever meets its own truth.
+    """
+
+    def __init__(
+        self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
+    ) -> None:
+        sources = [item for item in items if item.role == "source"]
+        targets = [item for item in items if item.role == "target"]
+        if sources:
+            degradation = Identity()
+        else:
+            groups = sorted({item.group for item in targets}, key=lambda group: seed_of(settings.data_seed, group))
+            first = set(groups[: len(groups) // 2])
+            sources = [item for item in targets if item.group in first]
+            targets = [item for item in targets if item.group not in first]
+        if not sources or not targets:
+            raise MedrestoreError(
+                f"unpaired training needs two domains, found {len(sources)} degraded and {len(targets)} sharp images; "
+                "name their roles with dataset.source_roles and dataset.target_roles"
+            )
+        self.sources, self.targets = sources, targets
+        self.settings = settings
+        self._source = _Cropper(store, degradation, settings)
+        self._reference = _Cropper(store, Identity(), settings)
+
+    def __len__(self) -> int:
+        return max(len(self.sources), len(self.targets)) * self.settings.crops_per_image
+
+    def __getitem__(self, where: tuple[int, int]) -> Unpaired:
+        epoch, index = where
+        position, (source, _, source_mask) = _readable(
+            self.sources, index, lambda item: self._source.draw(item, "source", epoch, index)
+        )
+        pick = int(torch.randint(len(self.targets), (), generator=generator_of(self.settings.seed, "pick", *where)))
+        _, (_, reference, reference_mask) = _readable(
+            self.targets, pick, lambda item: self._reference.draw(item, "reference", epoch, index)
+        )
+        return Unpaired(source, reference, source_mask, reference_mask, torch.tensor(position))
+
+
+def cut(image: Tensor, top: int, left: int, side: int) -> Tensor:
+    """Cut a square `(C, side, side)` from `(C, H, W)`; beyond the border the image is mirrored, edge not repeated."""
+    height, width = image.shape[1:]
+    if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
+        return image[:, top : top + side, left : left + side]
+    rows, columns = _mirror(top, side, height), _mirror(left, side, width)
+    return image[:, rows][:, :, columns]
+
+
+def _mirror(start: int, count: int, size: int) -> Tensor:
+    index = torch.arange(start, start + count)
+    if size == 1:
+        return torch.zeros_like(index)
+    index = index.remainder(2 * size - 2)
+    return torch.minimum(index, 2 * size - 2 - index)
+
+
+def _offset(size: int, crop: int, random: torch.Generator) -> int:
+    """Where a crop starts; an image smaller than the crop is centred and mirrored."""
+    if size <= crop:
+        return -((crop - size) // 2)
+    return int(torch.randint(size - crop + 1, (), generator=random))
+
+
+def _readable(items: Sequence[Item], index: int, draw):  # noqa: ANN001, ANN202
+    """Draw from the item at `index`, or from the next one that can be read: an epoch never stops at a bad file."""
+    for step in range(len(items)):
+        position = (index + step) % len(items)
+        try:
+            return position, draw(items[position])
+        except MedrestoreError as error:
+            _log.warning("left out in this epoch: %s", error)
+    raise MedrestoreError(f"none of the {len(items)} training images can be read")
+
+
+def _flips():  # noqa: ANN202
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its newest version otherwise
+    import albumentations
+
+    return albumentations.Compose(
+        [
+            albumentations.HorizontalFlip(p=0.5),
+            albumentations.VerticalFlip(p=0.5),
+            albumentations.RandomRotate90(p=1.0),
+        ],
+        additional_targets={"target": "image", "valid": "image"},
+        is_check_shapes=False,  # the target of a super-resolution pair is larger
+    )
+
+
+def _channels_last(image: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+
+
+def _channels_first(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1)))

@@ -1,0 +1,208 @@
+"""The data of one run: catalogue, split, training crops, whole validation images, test cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from medrestore.data.audit import hashed_group
+from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source
+from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops
+from medrestore.data.loader import EpochSampler, ResumableLoader
+from medrestore.data.samples import Case, Pair, Unpaired
+from medrestore.data.seeding import generator_of
+from medrestore.data.splits import check_disjoint, read_split, split_items, write_split
+from medrestore.data.store import ImageStore, windowed
+from medrestore.degradations import Degradation
+from medrestore.errors import MedrestoreError
+
+Part = Literal["train", "val", "test", "all"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+Progress = Callable[[Iterable[Item], str], Iterable[Item]]
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """Batches and processes.
+
+    Attributes:
+        batch_size: over all ranks together.
+        workers: loader processes a rank.
+        pin_memory: for GPUs.
+        val_images: at most this many validation images an epoch; None for all.
+        cache_bytes: decoded images kept in memory.
+        split: sizes of the parts (fractions or counts of images) and `file`.
+    """
+
+    batch_size: int
+    workers: int
+    pin_memory: bool
+    val_images: int | None
+    cache_bytes: int
+    split: dict[str, float | int | str | None]
+
+
+class RestorationData(pl.LightningDataModule):
+    """Everything a run reads.
+
+    Args:
+        source: the collection of images.
+        degradation: what makes degraded images of sharp ones.
+        channels: 1 or 3, as the generator takes.
+        crops: how training crops are drawn.
+        loading: batches, processes and split.
+        samples: the kind of sample the scheme trains on.
+        split_file: where `split.csv` of the run is written, or read back when it is there.
+        progress: wraps an iterable with a progress bar.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        degradation: Degradation,
+        channels: int,
+        crops: CropSettings,
+        loading: LoaderSettings,
+        samples: type[Pair] | type[Unpaired],
+        split_file: Path | None,
+        progress: Progress,
+    ) -> None:
+        super().__init__()
+        self.source, self.degradation = source, degradation
+        self.crops, self.loading, self.samples = crops, loading, samples
+        self.split_file = split_file
+        self.progress = progress
+        self.store = ImageStore(source, channels, loading.cache_bytes)
+        self.catalogue: Catalogue = source.catalogue()
+        self.left_out: list[LeftOut] = list(self.catalogue.left_out)
+        self._unreadable: set[str] = set()
+        self.split = self._split()
+
+    def _split(self) -> dict[str, Literal["train", "val", "test"]]:
+        items = self.catalogue.items
+        file = self.loading.split.get("file")
+        if self.split_file is not None and self.split_file.exists():
+            split = read_split(self.split_file, items)
+        elif file:
+            split = read_split(Path(str(file)), items)
+        else:
+            sizes = {part: self.loading.split[part] for part in PARTS}
+            split = split_items(items, sizes, self.crops.data_seed)  # type: ignore[arg-type]
+        check_disjoint(items, split)
+        if self.split_file is not None and not self.split_file.exists():
+            write_split(self.split_file, items, split)
+        return split
+
+    def items(self, part: Part, role: Literal["target", "source"] | None = "target") -> list[Item]:
+        """The readable items of one part of the split; `all` for every item, whatever its part."""
+        return [
+            item
+            for item in self.catalogue.items
+            if (part == "all" or self.split.get(item.key) == part)
+            and (role is None or item.role == role)
+            and item.key not in self._unreadable
+        ]
+
+    def prepare(self, *parts: Part) -> None:
+        """Decode the images of these parts once, keep what fits the cache, and list those that cannot be read.
+
+        Raises:
+            MedrestoreError: a part has no readable image.
+        """
+        for part in parts:
+            items = self.items(part, role=None)
+            readable_before = {item.key for item in items}
+            bad = self.store.fill(items, lambda some, part=part: self.progress(some, f"reading {part} images"))
+            self.left_out += bad
+            paths = {entry.path for entry in bad}
+            self._unreadable |= {item.key for item in items if item.path in paths and item.key in readable_before}
+            if not self.items(part, role=None):
+                raise MedrestoreError(
+                    f"no readable image in the {part} part ({len(items)} listed); "
+                    "look at `python -m medrestore.inspect_data` with the same dataset"
+                )
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Batches of `Pair` or `Unpaired` crops."""
+        kind = PairedCrops if self.samples is Pair else UnpairedCrops
+        dataset = kind(self.store, self.items("train", role=None), self.degradation, self.crops)
+        size, ranks = self.loading.batch_size, self.trainer.world_size if self.trainer else 1
+        if size % ranks:
+            raise MedrestoreError(
+                f"sampling.batch_size={size} cannot be shared by {ranks} processes; "
+                f"type sampling.batch_size={max(1, size // ranks) * ranks}"
+            )
+        if len(dataset) < size:
+            raise MedrestoreError(
+                f"an epoch has {len(dataset)} crops, less than one batch of {size}; "
+                f"type sampling.crops_per_image={-(-size // max(1, len(dataset)))}"
+            )
+        rank = self.trainer.global_rank if self.trainer else 0
+        sampler = EpochSampler(len(dataset), size, self.crops.seed, rank, ranks)
+        return ResumableLoader(dataset, sampler, self.loading.workers, self.loading.pin_memory)
+
+    def val_dataloader(self) -> DataLoader[Pair]:
+        """Whole validation images, one at a time, always degraded in the same way."""
+        items = self.items("val")[: self.loading.val_images]
+        return DataLoader(_WholePairs(self, items), batch_size=1, num_workers=0)
+
+    def case(self, item: Item) -> Case:
+        """One whole image; its degradation is a function of (`data_seed`, key) alone."""
+        image, partner, mask = self.store.get(item)
+        window = self.crops.window
+        kernel, description = None, {}
+        target = windowed(image.pixels, image, window)
+        if item.role == "source":
+            degraded, target = target, None
+        elif partner is not None:
+            degraded = windowed(partner.pixels, image, window)
+        else:
+            scale = self.degradation.scale
+            height, width = (size // scale * scale for size in image.pixels.shape[1:])
+            parameters = self.degradation.sample(generator_of(self.crops.data_seed, "evaluate", item.key))
+            degraded = windowed(
+                self.degradation.apply(image.pixels[:, :height, :width], parameters), image, window
+            )
+            target = target[:, :height, :width]
+            mask = None if mask is None else mask[:, :height, :width]
+            kernel, description = parameters.kernel, parameters.description
+        return Case(
+            key=item.key,
+            group=hashed_group(item.group),
+            image=image,
+            degraded=degraded,
+            target=target,
+            mask=mask,
+            kernel=kernel,
+            annotations=self.source.annotations(item),
+            description=description,
+        )
+
+    def cases(self, part: Part, most: int | None = None) -> Iterator[Case]:
+        """Stream the whole images of a part, those with truth first; unreadable ones are listed in `left_out`."""
+        items = (self.items(part, "target") + self.items(part, "source"))[:most]
+        for item in items:
+            try:
+                yield self.case(item)
+            except MedrestoreError as error:
+                self.left_out.append(LeftOut(path=item.path, reason=str(error)))  # type: ignore[arg-type]
+
+
+class _WholePairs(Dataset[Pair]):
+    def __init__(self, data: RestorationData, items: Sequence[Item]) -> None:
+        self.data, self.whole = data, list(items)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __getitem__(self, index: int) -> Pair:
+        case = self.data.case(self.whole[index])
+        assert case.target is not None
+        mask = torch.ones(1, *case.target.shape[1:]) if case.mask is None else case.mask.float()
+        return Pair(case.degraded, case.target, mask, torch.tensor(index))

@@ -1,0 +1,140 @@
+"""Generated colposcopy-like photographs with patients, lesion boxes and a normal/abnormal label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy import ndimage
+from skimage.measure import label
+from torch import Tensor
+
+from medrestore.data.catalogue import Catalogue, Item, item_key
+from medrestore.data.phantoms.cervix_anatomy import Patient, View, draw_patient, draw_view
+from medrestore.data.phantoms.cervix_paint import paint
+from medrestore.data.seeding import seed_of
+from medrestore.errors import MedrestoreError
+from medrestore.imaging import Image
+
+SMALLEST = 64  # pixels; below this there is no room for a lesion with its pattern
+
+
+class CervixPhantom:
+    """Source of generated cervix photographs: mucosa, os, vessels, wet highlights, and aceto-white lesions.
+
+    An image is a function of (`data_seed`, patient, image) and `size`; a patient's images are views of one anatomy.
+    Of the patients 2k and 2k + 1 one is abnormal, and each of its images shows at least one lesion.
+
+    Args:
+        patients: number of patients.
+        images_per_patient: images of each.
+        size: side of the square images in pixels, at least 64.
+        data_seed: fixes every image.
+
+    Raises:
+        MedrestoreError: when a number is too small.
+    """
+
+    name = "cervix_phantom"
+
+    def __init__(self, patients: int = 40, images_per_patient: int = 3, size: int = 256, data_seed: int = 0) -> None:
+        for key, value, least in (
+            ("patients", patients, 1),
+            ("images_per_patient", images_per_patient, 1),
+            ("size", size, SMALLEST),
+        ):
+            if value < least:
+                raise MedrestoreError(
+                    f"{key} is too small for the cervix phantom: {value}; type a value of at least {least}"
+                )
+        self.size = size
+        self.data_seed = data_seed
+        self._numbers = {self._key(p, i): (p, i) for p in range(patients) for i in range(images_per_patient)}
+
+    def catalogue(self) -> Catalogue:
+        """List the images: role target, group = patient, label normal or abnormal; nothing is left out."""
+        return Catalogue(tuple(self._item(key, patient) for key, (patient, _) in self._numbers.items()), (), ())
+
+    def load(self, item: Item) -> Image:
+        """Draw the image of `item`: pixels (3, size, size) in [0, 1] on 8-bit levels.
+
+        Raises:
+            MedrestoreError: when `item` is not of this phantom.
+        """
+        patient, view = self._scene(item)
+        pixels = paint(self._rng(*self._find(item), "paint"), patient, view)
+        return Image(
+            pixels=torch.from_numpy(pixels),
+            spacing=None,
+            unit="intensity",
+            window=None,
+            source=Path(self.name) / f"{item.key}.png",
+            group=item.group,
+            mask=None,
+            metadata={"format": "phantom", "bits": 8},
+        )
+
+    def load_degraded(self, item: Item) -> None:
+        """None: the phantom has no real degraded partner."""
+
+    def load_mask(self, item: Item) -> None:
+        """None: every pixel is valid; the lesions are in `annotations`."""
+
+    def annotations(self, item: Item) -> dict[str, Tensor | str]:
+        """Give the truth about `item`.
+
+        Returns:
+            `boxes`: (k, 4) float32 x0, y0, x1, y1 in pixels, x1 and y1 exclusive, one for each part of the mask;
+            `label`: "normal" or "abnormal"; `lesion_mask`: bool (1, size, size).
+
+        Raises:
+            MedrestoreError: when `item` is not of this phantom.
+        """
+        mask = self._scene(item)[1].lesion
+        spans = ndimage.find_objects(np.asarray(label(mask)))
+        boxes = [(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in spans]
+        return {
+            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            "label": item.label,
+            "lesion_mask": torch.from_numpy(mask)[None],
+        }
+
+    def _key(self, patient: int, image: int) -> str:
+        return item_key(self.name, f"{self.data_seed}/{self.size}/{patient}/{image}")
+
+    def _item(self, key: str, patient: int) -> Item:
+        return Item(
+            key=key,
+            group=f"patient{patient:04d}",
+            role="target",
+            label=self._label(patient),
+            source=self.name,
+            split="",
+            path=None,
+            frame=None,
+            degraded=None,
+            mask=None,
+        )
+
+    def _find(self, item: Item) -> tuple[int, int]:
+        if item.key not in self._numbers:
+            raise MedrestoreError(
+                f"no image with key {item.key} in {self.name}; take items from catalogue() of this phantom"
+            )
+        return self._numbers[item.key]
+
+    def _label(self, patient: int) -> Literal["normal", "abnormal"]:
+        first_is_abnormal = self._rng(patient // 2, 0, "label").random() < 0.5
+        return "abnormal" if first_is_abnormal == (patient % 2 == 0) else "normal"
+
+    def _rng(
+        self, patient: int, image: int, purpose: Literal["label", "anatomy", "view", "paint"]
+    ) -> np.random.Generator:
+        return np.random.default_rng(seed_of(self.name, self.data_seed, patient, image, purpose))
+
+    def _scene(self, item: Item) -> tuple[Patient, View]:
+        number, image = self._find(item)
+        patient = draw_patient(self._rng(number, 0, "anatomy"), self.size, self._label(number) == "abnormal")
+        return patient, draw_view(self._rng(number, image, "view"), patient, self.size)

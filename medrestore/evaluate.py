@@ -1,0 +1,32 @@
+"""Judge a finished run again, on its own test split or on other images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medrestore.config import main
+
+
+@main("evaluate")
+def evaluate(config: Any) -> Any:
+    """Judge a finished run on its test split or on other images, beside the classical rows.
+
+    python -m medrestore.evaluate run=DIR
+    python -m medrestore.evaluate run=DIR dataset=cervix dataset.root=DIR split=all
+
+    Any key of the run's own config.yaml may follow; only those given are changed.
+    """
+    from pathlib import Path
+
+    from medrestore.run import evaluate as judge
+    from medrestore.run_directory import Run
+
+    run = Run.load(config.run)
+    output = Path(config.output) if config.output else None
+    judgement = judge(run, list(config.run_overrides), config.split, output)
+    print(f"evaluation: {judgement.directory}")
+    return None
+
+
+if __name__ == "__main__":
+    evaluate()

@@ -1,0 +1,1 @@
+"""Cases x methods -> scores -> statistics -> tables and report."""

@@ -1,0 +1,42 @@
+"""A trained generator as a row of the table."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from medrestore.inference import restore_image
+
+
+class Learned:
+    """Restores whole images with a trained generator, tiled when they exceed the memory budget.
+
+    Args:
+        name: the row's name: `restored`, `pretrained`, or a baseline's experiment.
+        generator: in evaluation mode; carries `scale`.
+        memory_bytes: the budget of one image.
+    """
+
+    kind: Literal["learned"] = "learned"
+    needs_kernel = False
+
+    def __init__(self, name: str, generator: nn.Module, memory_bytes: int) -> None:
+        self.name = name
+        self.generator = generator
+        self.memory_bytes = memory_bytes
+        self.scale = int(generator.scale)  # type: ignore[arg-type]
+
+    def grid(self) -> list[dict[str, float | int]]:
+        """Nothing to tune."""
+        return [{}]
+
+    def with_parameters(self, parameters: dict[str, float | int]) -> Self:
+        """Itself: a trained network has no free setting."""
+        return self
+
+    @torch.inference_mode()
+    def restore(self, degraded: Tensor, kernel: Tensor | None = None) -> Tensor:
+        """Restore `(1, C, H, W)` in [0, 1]; the kernel is not looked at."""
+        return restore_image(self.generator, degraded[0], memory_bytes=self.memory_bytes).clamp(0, 1)[None]

@@ -1,0 +1,105 @@
+"""Run every method over every case and score what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medrestore.classical import Method, tune
+from medrestore.data.samples import Case
+from medrestore.evaluation.statistics import Score
+from medrestore.metrics import lpips, psnr, ssim
+
+Track = Callable[[Iterable[Any], str], Iterable[Any]]
+_SSIM_SIDE = 11  # the window of SSIM; smaller images have none
+_LPIPS_SIDE = 64  # AlexNet's last map would vanish below
+
+
+@dataclass(frozen=True)
+class MetricSettings:
+    """Which full-reference scores are taken.
+
+    Attributes:
+        lpips: whether LPIPS is computed.
+        lpips_weights: `imagenet`, a path, or `random`.
+    """
+
+    lpips: bool
+    lpips_weights: str
+
+    @property
+    def lpips_name(self) -> str:
+        """The column's name; a random backbone is said in it."""
+        return "lpips_random" if self.lpips_weights == "random" else "lpips"
+
+
+def outputs(case: Case, methods: Sequence[Method]) -> Iterator[tuple[Method, Tensor]]:
+    """Each method's restored image `(C, H, W)` in [0, 1]; methods that need a kernel are skipped where none is known."""
+    for method in methods:
+        if method.needs_kernel and case.kernel is None:
+            continue
+        restored = method.restore(case.degraded[None], case.kernel if method.needs_kernel else None)
+        yield method, restored[0].float().clamp(0, 1)
+
+
+def full_reference(restored: Tensor, case: Case, settings: MetricSettings) -> dict[str, float]:
+    """PSNR, SSIM and LPIPS of one restored image against the truth; empty without truth.
+
+    Args:
+        restored: `(C, H, W)` in [0, 1].
+        case: with target and mask.
+        settings: which scores.
+    """
+    if case.target is None:
+        return {}
+    preds, target = restored[None], case.target[None]
+    mask = None if case.mask is None else case.mask[None].bool()
+    scores = {"psnr": float(psnr(preds, target, mask=mask))}
+    side = min(target.shape[-2:])
+    if side >= _SSIM_SIDE:
+        scores["ssim"] = float(ssim(preds, target, mask=mask))
+    if settings.lpips and side >= _LPIPS_SIDE:
+        scores[settings.lpips_name] = float(lpips(preds, target, weights=settings.lpips_weights))
+    return scores
+
+
+def score_cases(cases: Iterable[Case], methods: Sequence[Method], settings: MetricSettings) -> list[Score]:
+    """The score table of all methods on all cases, one case in memory at a time."""
+    table: list[Score] = []
+    for case in cases:
+        for method, restored in outputs(case, methods):
+            for metric, value in full_reference(restored, case, settings).items():
+                table.append(Score(method.name, case.key, case.group, metric, value))
+    return table
+
+
+def tune_on(cases: Iterable[Case], methods: Sequence[Method], crop: int, track: Track) -> list[Method]:
+    """Choose each method's parameters once, by mean PSNR on central crops of the validation images.
+
+    Args:
+        cases: validation cases with truth.
+        methods: rows with a parameter grid.
+        crop: side of the central crop of the target.
+        track: shows progress.
+    """
+    pairs = [_central(case, crop) for case in cases if case.target is not None]
+    tuned: list[Method] = []
+    for method in track(list(methods), "tuning the classical rows"):
+        usable = [(d, t, k) for d, t, k in pairs if not method.needs_kernel or k is not None]
+        tuned.append(tune(method, usable) if usable and len(method.grid()) > 1 else method)
+    return tuned
+
+
+def _central(case: Case, crop: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    assert case.target is not None
+    scale = case.target.shape[-1] // case.degraded.shape[-1]
+    height, width = case.degraded.shape[-2:]
+    side = crop // scale
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    degraded = case.degraded[None, :, top : top + side, left : left + side]
+    target = case.target[None, :, scale * top : scale * (top + side), scale * left : scale * (left + side)]
+    return degraded.contiguous(), torch.as_tensor(target).contiguous(), case.kernel

@@ -1,0 +1,77 @@
+"""What an evaluation says about the run it judges: conditions, recipe, weights, footnotes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from medrestore import __version__
+from medrestore.config import compose
+from medrestore.data.module import Part
+from medrestore.evaluation.judge import Setting
+from medrestore.evaluation.scoring import MetricSettings
+from medrestore.metrics import backbone_file
+from medrestore.run_directory import Run, flat, resolved
+
+
+def make_setting(run: Run, config: Any, split: Part, metrics: MetricSettings, overrides: list[str]) -> Setting:
+    about = config.about
+    command = f"python -m medrestore.evaluate run={run.directory} {' '.join(overrides)} split={split}".replace(
+        "  ", " "
+    )
+    footnotes = [f"{split} part, window {config.sampling.window}, whole images, PSNR peak 1.0, SSIM 11x11 sigma 1.5"]
+    if metrics.lpips and metrics.lpips_weights == "random":
+        footnotes.append("LPIPS has a random backbone (no ImageNet weights here): compare rows, never papers")
+    conditions = {
+        "degradation": OmegaConf.to_container(config.degradation, resolve=True),
+        "window": str(config.sampling.window),
+        "data_seed": config.data_seed,
+        "dataset": str(config.dataset.get("name", config.dataset._target_.rpartition(".")[2])),
+        "metrics": {"lpips": metrics.lpips_weights if metrics.lpips else "off", "psnr_peak": 1.0, "ssim_window": 11},
+    }
+    return Setting(
+        title=f"{about.experiment or 'medrestore'} ({about.budget} budget), {split} split",
+        command=command,
+        part=split,
+        most=config.evaluation.test_images,
+        metrics=metrics,
+        conditions=conditions,
+        footnotes=footnotes,
+        history=run.directory / "metrics.csv",
+        dataset=conditions["dataset"],
+        recipe=f"recipe/{about.experiment}/paper" if about.experiment else "",
+        departures=_departures(config),
+        weights=weights_said(config),
+        config=OmegaConf.to_yaml(config),
+        version=__version__,
+        created=datetime.now().astimezone().isoformat(timespec="minutes"),
+    )
+
+
+def _departures(config: Any) -> list[tuple[str, str, str]]:
+    """What of this run differs from the paper's recipe of its experiment."""
+    if not config.about.experiment:
+        return []
+    paper = compose("train", [f"experiment={config.about.experiment}", "budget=paper"])
+    keys = ("epochs", "pretrain_epochs", "sampling", "degradation", "model", "loss", "dataset", "feature_weights")
+    ours, theirs = flat(config, keys), flat(resolved(paper), keys)
+    return [
+        (key, ours.get(key, "-"), theirs.get(key, "-"))
+        for key in sorted({**ours, **theirs})
+        if ours.get(key) != theirs.get(key) and not key.startswith("model.content")
+    ]
+
+
+def weights_said(config: Any) -> str:
+    start = f"from {config.generator_weights}" if config.generator_weights else "trained from scratch"
+    features = f"; feature loss on a {config.feature_weights} VGG19" if "feature" in config.loss else ""
+    return f"generator {start}{features}"
+
+
+def metric_settings(config: Any) -> MetricSettings:
+    weights = config.metrics.lpips_weights
+    if weights == "auto":
+        weights = "imagenet" if backbone_file() is not None else "random"
+    return MetricSettings(lpips=config.evaluation.lpips, lpips_weights=weights)

@@ -1,0 +1,21 @@
+"""Images as physical values: read and write PNG, JPEG, TIFF, DICOM and NIfTI, windows to [0, 1] and back."""
+
+from medrestore.imaging.image import Image, Unit
+from medrestore.imaging.read import SUFFIXES, frames, is_image, read
+from medrestore.imaging.window import WINDOWS, Window, from_unit, to_unit
+from medrestore.imaging.write import destination, write
+
+__all__ = [
+    "SUFFIXES",
+    "WINDOWS",
+    "Image",
+    "Unit",
+    "Window",
+    "destination",
+    "frames",
+    "from_unit",
+    "is_image",
+    "read",
+    "to_unit",
+    "write",
+]

@@ -1,0 +1,149 @@
+"""DICOM: the file, its header and the geometry; `dicom_values` turns stored numbers into physical ones."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.pixels import pixel_array
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from medrestore.imaging.dicom_values import frame_value, number, physical
+from medrestore.imaging.guard import Refusal, check_bytes, pick_frame, to_tensor
+from medrestore.imaging.image import Image
+
+_PIXELS = 0x7FE00008  # Float Pixel Data, the first of the three elements that may hold pixels
+_HEADER_BYTES = 2**24  # of a deflated file, inflated to learn what it declares
+_PREAMBLE = 132
+
+
+def is_bare(head: bytes) -> bool:
+    """Whether the first bytes look like a data set without preamble: an element of group 2 or 8 comes first."""
+    little, big = (b"\x02\x00", b"\x08\x00"), (b"\x00\x08",)
+    element = int.from_bytes(head[2:4], "little" if head[:2] in little else "big")
+    return len(head) > 8 and head[:2] in little + big and element < 0x0100
+
+
+def decode(path: Path, frame: int | None) -> Image:
+    """Read one frame: HU for CT, [0, 1] for photographs, signal for the rest."""
+    dataset = _dataset(path, header_only=False)
+    frames = _check(dataset)
+    index = pick_frame(frame, frames)
+    stored = pixel_array(dataset, index=index)
+    values = physical(dataset, stored, index)
+    mask = None if values.mask is None else to_tensor(values.mask) > 0
+    modality = str(dataset.get("Modality") or "").strip()
+    allocated = int(dataset.BitsAllocated)
+    return Image(
+        pixels=to_tensor(values.pixels),
+        spacing=_spacing(dataset, index),
+        unit=values.unit,
+        window=values.window,
+        source=path,
+        group=str(dataset.get("PatientID") or "").strip() or None,
+        mask=mask,
+        metadata={
+            "format": "dicom",
+            "bits": 8 if values.bits <= 8 and allocated <= 8 else 16 if allocated <= 16 else 32,
+            "modality": modality if modality.isalnum() and len(modality) <= 16 else "",
+            "frame": index,
+            "frames": frames,
+        },
+    )
+
+
+def count(path: Path) -> int:
+    """The number of frames."""
+    return _check(_dataset(path, header_only=True))
+
+
+def _dataset(path: Path, header_only: bool) -> Dataset:
+    """The data set; errors of the parser are told by type only, for their text may hold a patient's data."""
+    try:
+        with path.open("rb") as file:
+            bare = file.read(_PREAMBLE)[128:] != b"DICM"
+        meta = FileMetaDataset() if bare else read_file_meta_info(path)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            return _inflated_dataset(path, meta, header_only)
+        dataset = pydicom.dcmread(path, stop_before_pixels=header_only, force=bare)
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
+        return dataset
+    except (Refusal, OSError):
+        raise
+    except Exception as error:
+        raise Refusal(f"its DICOM header is damaged or truncated ({type(error).__name__})") from None
+
+
+def _guessed_syntax(dataset: Dataset) -> str:
+    implicit, little = dataset.original_encoding
+    if not little:
+        return ExplicitVRBigEndian
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+
+
+def _inflated_dataset(path: Path, meta: FileMetaDataset, header_only: bool) -> Dataset:
+    # The library inflates without limit, so a small file could ask for any amount of memory.
+    length = meta.get("FileMetaInformationGroupLength")
+    if not isinstance(length, int):
+        raise Refusal("its DICOM header lacks the length of its first group")
+    with path.open("rb") as file:
+        file.seek(_PREAMBLE + 12 + length)  # 12 bytes are the element that holds the length
+        packed = file.read()
+    head = _inflate(packed, _HEADER_BYTES)
+    dataset = read_dataset(BytesIO(head), False, True, stop_when=lambda tag, vr, size: tag >= _PIXELS)
+    if not header_only:
+        declared = _declared_bytes(dataset)
+        check_bytes(*declared)
+        limit = math.prod(declared) + _HEADER_BYTES
+        body = _inflate(packed, limit + 1)
+        if len(body) > limit:
+            raise Refusal("it inflates to more than its header declares (a decompression bomb?)")
+        dataset = read_dataset(BytesIO(body), False, True)
+    dataset.file_meta = meta
+    return dataset
+
+
+def _inflate(packed: bytes, limit: int) -> bytes:
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, limit)
+
+
+def _declared_bytes(dataset: Dataset) -> tuple[int, int, int, int, int]:
+    needed = ("Rows", "Columns", "BitsAllocated")
+    sizes = [dataset.get(name) for name in needed]
+    if any(not isinstance(size, int) for size in sizes):
+        raise Refusal("it is a DICOM file without an image (no Rows, Columns and Bits Allocated)")
+    rows, columns, bits = sizes
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return rows, columns, frames, int(dataset.get("SamplesPerPixel") or 1), max(bits // 8, 1)
+
+
+def _check(dataset: Dataset) -> int:
+    """The number of frames, after the size was found good."""
+    try:
+        declared = _declared_bytes(dataset)
+    except ValueError:
+        raise Refusal("its number of frames is not a number") from None
+    check_bytes(*declared)
+    return declared[2]
+
+
+def _spacing(dataset: Dataset, frame: int) -> tuple[float, float] | None:
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        value = frame_value(dataset, frame, "PixelMeasuresSequence", name)
+        if value is None or isinstance(value, str | float) or len(value) != 2:
+            continue
+        row, column = number(value[0]), number(value[1])
+        if row and column and row > 0 and column > 0:
+            return row, column
+    return None

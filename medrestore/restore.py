@@ -1,0 +1,35 @@
+"""Restore images with a trained generator: a file or a folder in, a folder out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medrestore.config import main
+
+
+@main("restore")
+def restore(config: Any) -> Any:
+    """Restore images with a trained generator: file or folder in, folder out, names and depth kept.
+
+    python -m medrestore.restore run=DIR input=photograph.png output=restored
+    python -m medrestore.restore run=generator.safetensors input=DIR output=DIR overwrite=true
+    """
+    from pathlib import Path
+
+    from medrestore.inference.files import restore_files
+
+    outcome = restore_files(
+        run=Path(config.run),
+        source=Path(config.input),
+        output=Path(config.output),
+        overwrite=config.overwrite,
+        memory_bytes=int(config.memory_gb * 2**30),
+        window=config.window,
+        device=config.accelerator,
+    )
+    print(f"restored {outcome.restored} images into {config.output}")
+    return 1 if outcome.failed else 0
+
+
+if __name__ == "__main__":
+    restore()

@@ -1,0 +1,279 @@
+"""The engine: train a run, load it, evaluate it. Commands, tests and notebooks call this."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from medrestore.callbacks import Checkpoints, History, Progress, SampleImages, StepSeed, track
+from medrestore.checkpoint import load_generator, load_into, read_training_state, save_generator
+from medrestore.classical import Method, methods_for
+from medrestore.config import build, check, overlay
+from medrestore.data.crops import CropSettings
+from medrestore.data.module import LoaderSettings, Part, RestorationData
+from medrestore.data.samples import Pair
+from medrestore.errors import MedrestoreError
+from medrestore.evaluation.judge import Judgement, judge, show
+from medrestore.evaluation.learned import Learned
+from medrestore.evaluation.scoring import tune_on
+from medrestore.evaluation.setting import make_setting, metric_settings, weights_said
+from medrestore.evaluation.tables import save_text
+from medrestore.hardware import accelerator, device_name, loader_workers
+from medrestore.run_directory import Run, locked, resolved, resume_point
+from medrestore.schemes import AbstractRestorer
+
+
+def train(config: DictConfig, directory: Path) -> Run:
+    """Train as configured, export the selected generator, and evaluate it on the test split.
+
+    Args:
+        config: composed from `conf/train.yaml`.
+        directory: the run directory.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        MedrestoreError: the configuration, the data or the checkpoint are not usable.
+    """
+    notes = check(config)
+    with locked(directory):
+        resume = resume_point(config, directory)
+        config = resolved(config)
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
+        _quiet()
+        pl.seed_everything(config.seed, workers=True, verbose=False)
+        module = build(config.model)
+        assert isinstance(module, AbstractRestorer)
+        if config.generator_weights:
+            load_into(module.generator, config.generator_weights)
+        data = make_data(config, directory / "split.csv", type(module).samples)
+        data.prepare("train", "val")
+        save_text(directory / "config.yaml", OmegaConf.to_yaml(config))
+        trainer = _trainer(config, directory, data)
+        _announce(config, data, trainer)
+        state = None if resume is None else read_training_state(resume)
+        if state is not None:
+            _forget_later(trainer, state)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else str(resume), weights_only=True)
+        finally:
+            _finish_loggers()
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        run = Run(directory, config)
+        _export_selected(run, module, data)
+        if config.evaluation.run:
+            evaluate(run, data=data)
+    return run
+
+
+def make_data(config: Any, split_file: Path | None, samples: Any = Pair) -> RestorationData:
+    """The data of a run as its configuration says.
+
+    Args:
+        config: a run's configuration.
+        split_file: where the split is recorded or read back; None to make it without a record.
+        samples: `Pair` or `Unpaired`, as the scheme wants.
+    """
+    sampling, hardware = config.sampling, config.hardware
+    on = accelerator(hardware.accelerator)
+    crops = CropSettings(
+        crop=sampling.crop,
+        crops_per_image=sampling.crops_per_image,
+        flips=sampling.flips,
+        window=OmegaConf.to_container(sampling)["window"],  # type: ignore[index, call-overload]
+        fixed=config.degradation.fixed,
+        seed=config.seed,
+        data_seed=config.data_seed,
+    )
+    loading = LoaderSettings(
+        batch_size=sampling.batch_size,
+        workers=loader_workers(hardware.workers, on),
+        pin_memory=on == "gpu",
+        val_images=sampling.val_images,
+        cache_bytes=int(sampling.cache_gb * 1e9),
+        split=dict(OmegaConf.to_container(sampling.split)),  # type: ignore[arg-type]
+    )
+    return RestorationData(
+        source=build(config.dataset),
+        degradation=build(config.degradation.operator),
+        channels=config.model.generator.channels,
+        crops=crops,
+        loading=loading,
+        samples=samples,
+        split_file=split_file,
+        progress=track,
+    )
+
+
+def evaluate(
+    run: Run,
+    overrides: Sequence[str] = (),
+    split: Part = "test",
+    output: Path | None = None,
+    data: RestorationData | None = None,
+) -> Judgement:
+    """Judge a run's generator beside the classical rows; prints the table and writes the report.
+
+    Args:
+        run: the run.
+        overrides: such as `dataset=cervix dataset.root=DIR`; sampling, degradation and window of the run stay.
+        split: `test` is the run's saved split; `all` takes every image of the data set.
+        output: where the files go; default `<run>/evaluation`.
+        data: the run's data when they are loaded already.
+
+    Raises:
+        MedrestoreError: the run is not finished, or the data are not usable.
+    """
+    config = overlay(run.config, list(overrides)) if overrides else run.config
+    check(config)
+    _quiet()
+    same_data = config.dataset == run.config.dataset and config.data_seed == run.config.data_seed
+    if data is None:
+        record = run.directory / "split.csv" if _same_images(config, run.config) else None
+        data = make_data(config, record)
+    data.prepare(split)
+    directory = output or run.directory / ("evaluation" if same_data and split == "test" else f"evaluation_{split}")
+    metrics = metric_settings(config)
+    methods = _methods(run, config, data)
+    setting = make_setting(run, config, split, metrics, list(overrides))
+    judgement = judge(data, methods, setting, directory, track)
+    show(judgement, setting)
+    print(f"report: {judgement.report}")
+    return judgement
+
+
+def _methods(run: Run, config: Any, data: RestorationData) -> list[Method]:
+    """Reference and classical rows tuned once on validation, then the run's networks."""
+    device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
+    memory = int(config.evaluation.memory_gb * 2**30)
+    rows = methods_for(data.degradation.scale)
+    record = run.directory / "tuned.yaml"
+    if record.exists():
+        tuned = OmegaConf.to_container(OmegaConf.load(record))
+        assert isinstance(tuned, dict)
+        rows = [row.with_parameters(tuned[row.name]) if tuned.get(row.name) else row for row in rows]
+    else:
+        cases = data.cases("val", config.sampling.val_images)
+        rows = tune_on(cases, rows, config.evaluation.tune_crop, track)
+        chosen = {row.name: row.parameters for row in rows}
+        save_text(record, OmegaConf.to_yaml(OmegaConf.create(chosen)))
+    networks: list[Method] = []
+    for name in ("pretrained", "generator"):
+        path = run.directory / f"{name}.safetensors"
+        if path.exists() or name == "generator":
+            generator, _ = load_generator(path if path.exists() else run.directory)
+            networks.append(Learned("restored" if name == "generator" else name, generator.to(device), memory))
+    return [*rows, *networks]
+
+
+def _same_images(config: Any, other: Any) -> bool:
+    """Whether a saved split can be read back: the same collection, cut by the same seed."""
+    return all(config.dataset.get(key) == other.dataset.get(key) for key in ("_target_", "root", "data_seed", "target"))
+
+
+def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
+    network = OmegaConf.to_container(config.model.generator, resolve=True)
+
+    def export_pretrained(module: AbstractRestorer) -> None:
+        save_generator(directory / "pretrained.safetensors", module.exported, network, _about(config, data))  # type: ignore[arg-type]
+
+    loggers: list[Any] = [History(directory / "metrics.csv")]
+    loggers += [build({**node, "directory": str(directory)}) for node in config.logger.values()]
+    callbacks: list[pl.Callback] = [
+        StepSeed(config.seed),
+        Progress(),
+        SampleImages(directory / "samples", config.callbacks.sample_images, config.callbacks.sample_seconds),
+        Checkpoints(directory / "checkpoints", config.select, config.callbacks.checkpoint_minutes, export_pretrained),
+    ]
+    return pl.Trainer(
+        accelerator=accelerator(config.hardware.accelerator),
+        devices=config.hardware.devices,
+        precision=config.hardware.precision,
+        max_epochs=config.epochs,
+        default_root_dir=directory,
+        logger=loggers,
+        callbacks=callbacks,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        **OmegaConf.to_container(config.trainer, resolve=True),  # type: ignore[arg-type]
+    )
+
+
+def _about(config: Any, data: RestorationData) -> dict[str, Any]:
+    return {
+        "experiment": str(config.about.experiment),
+        "window": OmegaConf.to_container(config.sampling)["window"],  # type: ignore[index, call-overload]
+        "scale": int(config.model.generator.get("scale", 1)),
+        "training_data": data.source.name,
+        "training_images": len(data.items("train", None)),
+        "licence": sorted(data.catalogue.licences),
+        "weights": weights_said(config),
+    }
+
+
+def _export_selected(run: Run, module: AbstractRestorer, data: RestorationData) -> None:
+    """Write `generator.safetensors` from the selected epoch."""
+    selected = "last epoch"
+    best = run.directory / "checkpoints" / "best.ckpt"
+    if run.config.select != "last" and best.exists():
+        state = read_training_state(best)
+        module.load_state_dict(state["state_dict"])
+        selected = f"epoch {state['epoch'] + 1} by {run.config.select}"
+    network = OmegaConf.to_container(run.config.model.generator, resolve=True)
+    about = {**_about(run.config, data), "selected": selected}
+    save_generator(run.directory / "generator.safetensors", module.exported, network, about)  # type: ignore[arg-type]
+
+
+def _forget_later(trainer: pl.Trainer, state: dict[str, Any]) -> None:
+    """Drop history rows that a killed run logged after its last checkpoint."""
+    batches = state["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
+    for logger in trainer.loggers:
+        if isinstance(logger, History):
+            logger.forget_after(batches)
+
+
+def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
+    """The first lines of a run: which experiment, on what, how much of it, and where it goes."""
+    device = device_name(accelerator(config.hardware.accelerator))
+    parts = ", ".join(f"{len(data.items(part, None))} {part}" for part in ("train", "val", "test"))
+    groups = len({item.group for item in data.catalogue.items})
+    crops = len(data.items("train", None)) * config.sampling.crops_per_image
+    steps = crops // config.sampling.batch_size * config.epochs
+    about = config.about
+    print(f"{about.experiment or 'no experiment'}, {about.budget} budget, data {data.source.name}: {parts} images of {groups} groups")
+    print(f"{config.epochs} epochs, {steps} steps of {config.sampling.batch_size} crops, on {device}, {config.hardware.precision}")
+    for entry in data.left_out[:5]:
+        print(f"left out: {entry.path}: {entry.reason}", file=sys.stderr)
+    if len(data.left_out) > 5:
+        print(f"left out: {len(data.left_out) - 5} more, listed in the report", file=sys.stderr)
+    for note in data.catalogue.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _finish_loggers() -> None:
+    """Close a W&B run, else the next job of a sweep would log into it."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and getattr(wandb, "run", None) is not None:
+        wandb.finish(quiet=True)
+
+
+def _quiet() -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Loader processes would compete with the training for the same cores; the loader benchmark is the judge.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*The number of training batches.*is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")

@@ -1,0 +1,109 @@
+"""A run directory: opening it, locking it, and the point from which a training goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from medrestore.checkpoint import read_training_state
+from medrestore.errors import MedrestoreError
+
+# What may differ when a training goes on: everything else moves its trajectory.
+_FREE_KEYS = ("ckpt", "evaluation", "metrics", "logger", "callbacks", "hardware.workers", "about")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training on disk.
+
+    Attributes:
+        directory: the run directory.
+        config: its resolved configuration.
+    """
+
+    directory: Path
+    config: DictConfig
+
+    @classmethod
+    def load(cls, where: str | Path) -> Run:
+        """Open a run directory.
+
+        Raises:
+            MedrestoreError: no run there.
+        """
+        directory = Path(where)
+        path = directory / "config.yaml"
+        if not path.is_file():
+            what = "it is not a run" if directory.is_dir() else "there is no such directory"
+            raise MedrestoreError(f"run={where}: no config.yaml, {what}; type run=<directory printed by train>")
+        config = OmegaConf.load(path)
+        assert isinstance(config, DictConfig)
+        return cls(directory, config)
+
+
+def resume_point(config: Any, directory: Path) -> Path | None:
+    """The checkpoint to go on from, or None for a fresh start; refuses what would lose or mix trainings."""
+    last = directory / "checkpoints" / "last.ckpt"
+    if config.ckpt is None:
+        if last.exists():
+            raise MedrestoreError(f"{directory} holds a training already; type ckpt=last to go on, or another hydra.run.dir")
+        return None
+    if config.ckpt != "last":
+        path = Path(config.ckpt)
+        read_training_state(path)
+        return path
+    if not last.exists():
+        print(f"ckpt=last: nothing in {directory} yet, a fresh start", file=sys.stderr)
+        return None
+    saved = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))
+    now = OmegaConf.to_container(resolved(config))
+    assert isinstance(saved, dict) and isinstance(now, dict)
+    ours, theirs = flat(now, list(now)), flat(saved, list(saved))
+    moved = sorted(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and not key.startswith(_FREE_KEYS))
+    if moved:
+        told = ", ".join(f"{key}={ours.get(key, '-')} (was {theirs.get(key, '-')})" for key in moved[:4])
+        raise MedrestoreError(f"ckpt=last would change the training: {told}; type the old values or another hydra.run.dir")
+    print(f"going on from {last}", file=sys.stderr)
+    return last
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """One training a directory at a time."""
+    (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
+    with open(directory / "checkpoints" / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MedrestoreError(f"another training runs in {directory}; type another hydra.run.dir") from None
+        yield
+
+
+def resolved(config: Any) -> DictConfig:
+    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return OmegaConf.create(container)  # type: ignore[arg-type, return-value]
+
+
+def flat(config: Any, keys: Sequence[str]) -> dict[str, str]:
+    """Some top-level keys of a configuration as `{"model.critic.width": "64"}`."""
+    flat: dict[str, str] = {}
+
+    def walk(node: Any, path: str) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(value, f"{path}.{key}")
+        else:
+            flat[path] = str(node)
+
+    for key in keys:
+        walk(OmegaConf.to_container(OmegaConf.create({"x": config.get(key)}), resolve=True)["x"], key)  # type: ignore[index, call-overload]
+    return flat
+
+

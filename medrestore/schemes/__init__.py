@@ -1,0 +1,7 @@
+"""The papers' training schemes, one final class a file."""
+
+from medrestore.schemes.paired_regression import PairedRegression
+from medrestore.schemes.paired_wgan import PairedWGAN
+from medrestore.schemes.restorer import AbstractRestorer
+
+__all__ = ["AbstractRestorer", "PairedRegression", "PairedWGAN"]
