@@ -16,16 +16,23 @@ def restore(config: Any) -> Any:
     """
     from pathlib import Path
 
+    import torch
+    from omegaconf import OmegaConf
+
+    from medrestore.callbacks.progress import track
+    from medrestore.hardware import accelerator
     from medrestore.inference.files import restore_files
 
+    on = accelerator(config.accelerator)
     outcome = restore_files(
         run=Path(config.run),
         source=Path(config.input),
         output=Path(config.output),
         overwrite=config.overwrite,
         memory_bytes=int(config.memory_gb * 2**30),
-        window=config.window,
-        device=config.accelerator,
+        window=OmegaConf.to_container(config)["window"],
+        device=torch.device("cuda" if on == "gpu" else "cpu"),
+        track=track,
     )
     print(f"restored {outcome.restored} images into {config.output}")
     return 1 if outcome.failed else 0

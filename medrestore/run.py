@@ -91,7 +91,7 @@ def make_data(config: Any, split_file: Path | None, samples: Any = Pair) -> Rest
         crop=sampling.crop,
         crops_per_image=sampling.crops_per_image,
         flips=sampling.flips,
-        window=OmegaConf.to_container(sampling)["window"],  # type: ignore[index, call-overload]
+        window=_window(config),
         fixed=config.degradation.fixed,
         seed=config.seed,
         data_seed=config.data_seed,
@@ -151,6 +151,11 @@ def evaluate(
     show(judgement, setting)
     print(f"report: {judgement.report}")
     return judgement
+
+
+def _window(config: Any) -> Any:
+    window = config.sampling.window
+    return window if isinstance(window, str) else list(window)
 
 
 def _methods(run: Run, config: Any, data: RestorationData) -> list[Method]:
@@ -216,7 +221,7 @@ def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
 def _about(config: Any, data: RestorationData) -> dict[str, Any]:
     return {
         "experiment": str(config.about.experiment),
-        "window": OmegaConf.to_container(config.sampling)["window"],  # type: ignore[index, call-overload]
+        "window": _window(config),
         "scale": int(config.model.generator.get("scale", 1)),
         "training_data": data.source.name,
         "training_images": len(data.items("train", None)),

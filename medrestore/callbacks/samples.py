@@ -11,7 +11,7 @@ import torch
 from PIL import Image as PILImage
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from medrestore.schemes import AbstractRestorer
 
@@ -59,16 +59,25 @@ class SampleImages(pl.Callback):
 
 
 def sample_grid(samples: list[tuple[Tensor, Tensor, Tensor]]) -> np.ndarray:
-    """One row an image: degraded, restored, target, error; `(H, W, 3)` bytes."""
-    rows = []
-    for degraded, restored, target in samples:
-        if degraded.shape != target.shape:  # super-resolution: show the pixels as they are
-            degraded = interpolate(degraded[None], size=target.shape[1:], mode="nearest")[0]
-        error = ((restored - target).abs().mean(0, keepdim=True) * _ERROR_GAIN).clamp(0, 1)
-        rows.append(torch.cat([_panel(image) for image in (degraded, restored, target, error)], dim=2))
-    width = max(row.shape[2] for row in rows)
-    rows = [torch.nn.functional.pad(row, (0, width - row.shape[2])) for row in rows]
-    return (torch.cat(rows, dim=1) * 255).round().byte().permute(1, 2, 0).numpy()
+    """One row an image: degraded, restored, target, error of the restored; `(H, W, 3)` bytes."""
+    return panel_grid([[degraded, restored, target, error_panel(restored, target)] for degraded, restored, target in samples])
+
+
+def error_panel(image: Tensor, target: Tensor) -> Tensor:
+    """Five times the absolute difference, mean over the channels: `(1, H, W)` in [0, 1]."""
+    return ((image - target).abs().mean(0, keepdim=True) * _ERROR_GAIN).clamp(0, 1)
+
+
+def panel_grid(rows: list[list[Tensor]]) -> np.ndarray:
+    """Put images `(C, h, w)` in [0, 1] side by side, a row a list; smaller ones are enlarged by repeating pixels."""
+    drawn = []
+    for row in rows:
+        size = max(tuple(image.shape[1:]) for image in row)
+        alike = [image if image.shape[1:] == size else interpolate(image[None], size=size)[0] for image in row]
+        drawn.append(torch.cat([_panel(image) for image in alike], dim=2))
+    width = max(row.shape[2] for row in drawn)
+    drawn = [pad(row, (0, width - row.shape[2])) for row in drawn]
+    return (torch.cat(drawn, dim=1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _panel(image: Tensor) -> Tensor:

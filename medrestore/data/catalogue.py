@@ -15,6 +15,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
 
 Role = Literal["target", "source"]
+Part = Literal["train", "val", "test"]
 Split = Literal["", "train", "val", "test"]
 
 
@@ -81,18 +82,23 @@ class Source(Protocol):
 
     def catalogue(self) -> Catalogue:
         """List what there is, without decoding any image."""
+        ...
 
     def load(self, item: Item) -> Image:
         """Read the image of an item in physical units."""
+        ...
 
     def load_degraded(self, item: Item) -> Image | None:
         """Read the degraded partner of a real pair, None where there is none."""
+        ...
 
     def load_mask(self, item: Item) -> Tensor | None:
         """Read the item's mask, bool (1, H, W), None where there is none."""
+        ...
 
     def annotations(self, item: Item) -> dict[str, Tensor | str]:
         """Return what else is known, e.g. `boxes` (k, 4) as x0, y0, x1, y1 in pixels and `label`."""
+        ...
 
 
 def item_key(collection: str, relative: str, frame: int | None = None) -> str:

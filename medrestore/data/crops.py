@@ -19,9 +19,10 @@ from torch.utils.data import Dataset
 from medrestore.data.catalogue import Item
 from medrestore.data.samples import Pair, Unpaired
 from medrestore.data.seeding import generator_of, seed_of
-from medrestore.data.store import ImageStore, windowed
+from medrestore.data.store import ImageStore
 from medrestore.degradations import Degradation, Identity
 from medrestore.errors import MedrestoreError
+from medrestore.imaging import to_unit, window_of
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class _Cropper:
 
     def draw(self, item: Item, *draw: int | str) -> tuple[Tensor, Tensor, Tensor]:
         """Degraded `(C, h, w)`, target `(C, H, W)` and mask `(1, H, W)` of one random crop."""
-        image, partner, mask = self.store.get(item)
+        image, partner = self.store.get(item)
         settings, operator = self.settings, self.degradation
         random = generator_of(settings.seed, *draw)
         parameters = operator.sample(
@@ -79,9 +80,11 @@ class _Cropper:
             degraded = degraded[:, trim : trim + side, trim : trim + side]
         else:
             degraded = cut(partner.pixels, top, left, settings.crop)
-        valid = torch.ones(1, settings.crop, settings.crop) if mask is None else cut(mask, top, left, settings.crop)
-        degraded = windowed(degraded, image, settings.window)
-        target = windowed(target, image, settings.window)
+        valid = torch.ones(1, settings.crop, settings.crop)
+        if image.mask is not None:
+            valid = cut(image.mask, top, left, settings.crop)
+        window = window_of(image, settings.window)
+        degraded, target = to_unit(degraded, window), to_unit(target, window)
         return self._flipped(degraded, target, valid.float(), seed_of(settings.seed, *draw, "flip"))
 
     def _flipped(self, degraded: Tensor, target: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from medrestore.data.catalogue import LeftOut, Role, Split
 from medrestore.data.listing import Entry, Listing, pair_masks, with_official_split
-from medrestore.data.names import folders_of, is_content, is_mask, name_patients, split_name, suffix_of
+from medrestore.data.names import folders_of, is_content, is_mask, name_patients, part_of, split_name, suffix_of
 from medrestore.data.tables import read_rows, read_table
 from medrestore.data.tree import Tree
 
@@ -83,7 +83,7 @@ def _swede_scores(tree: Tree) -> tuple[dict[int, int], list[str]]:
 
 
 def kaggle_cervix(tree: Tree) -> Listing | None:
-    """Kaggle "Intel & MobileODT Cervical Cancer Screening": `train/Type_<1..3>/<n>.jpg`, `test`, `additional_Type_<n>_v2`.
+    """Kaggle "Intel & MobileODT Cervical Cancer Screening": `{train,additional_Type_<t>_v2}/Type_<t>/<n>.jpg`, `test`.
 
     The label is the type of the transformation zone, corrected by `fixed_labels*.csv`; files of `removed_files.csv` are
     left out. Numbers repeat between folders and say nothing about patients.
@@ -98,7 +98,12 @@ def kaggle_cervix(tree: Tree) -> Listing | None:
         labels.update({file: new for file in _meant(types, name, kind) if new in TYPES})
     masks, notes = pair_masks(images, [file for file in tree.images if is_mask(file)])
     entries = [
-        Entry(file, label=labels.get(file, ""), split=_kaggle_part(file), mask=tree.path(masks[file]) if file in masks else None)
+        Entry(
+            file,
+            label=labels.get(file, ""),
+            split=_kaggle_part(file),
+            mask=tree.path(masks[file]) if file in masks else None,
+        )
         for file in images
         if file not in removed
     ]
@@ -107,9 +112,7 @@ def kaggle_cervix(tree: Tree) -> Listing | None:
 
 
 def _kaggle_part(file: str) -> Split:
-    folders = folders_of(file)
-    named = next((part for part in map(split_name, folders) if part), "")
-    return "train" if any(folder.lower().startswith("additional") for folder in folders) else named
+    return "train" if file.lower().startswith("additional") or "/additional" in file.lower() else part_of(file)
 
 
 def _corrections(tree: Tree, table: str) -> list[tuple[str, str, str]]:
@@ -154,25 +157,38 @@ def by_folders(tree: Tree, roles: Mapping[str, Role]) -> Listing:
     images = [file for file in tree.images if not is_mask(file)]
     masks, notes = pair_masks(images, [file for file in tree.images if is_mask(file)])
     trails = {
-        file: tuple(name for name in folders_of(file) if not (is_content(name) or split_name(name) or name.lower() in roles))
+        file: tuple(
+            name for name in folders_of(file) if not (is_content(name) or split_name(name) or name.lower() in roles)
+        )
         for file in images
     }
     patients, classes = _levels(list(trails.values()))
-    entries = []
-    for file, trail in trails.items():
-        in_group = patients is not None and len(trail) > patients
-        above = (tree.root.name, *folders_of(file))
-        entries.append(
-            Entry(
-                file,
-                group="/".join(trail[i] for i in range(patients + 1) if i not in classes) if in_group else None,
-                role=next((roles[name.lower()] for name in reversed(above) if name.lower() in roles), "target"),
-                label="/".join(trail[i] for i in classes if i < len(trail)),
-                split=next((part for part in map(split_name, reversed(folders_of(file))) if part), ""),
-                mask=tree.path(masks[file]) if file in masks else None,
-            )
+    entries = [
+        Entry(
+            file,
+            group=_patient(trail, patients, classes),
+            role=_role((tree.root.name, *folders_of(file)), roles),
+            label="/".join(trail[level] for level in classes if level < len(trail)),
+            split=part_of(file),
+            mask=tree.path(masks[file]) if file in masks else None,
         )
+        for file, trail in trails.items()
+    ]
     return Listing(with_official_split(entries), notes=tuple(notes))
+
+
+def _patient(trail: tuple[str, ...], level: int | None, classes: list[int]) -> str | None:
+    """Return the folders down to the patient, without classes: a patient may have images in several of them."""
+    if level is None or len(trail) <= level:
+        return None
+    return "/".join(name for place, name in enumerate(trail[: level + 1]) if place not in classes)
+
+
+def _role(names: tuple[str, ...], roles: Mapping[str, Role]) -> Role:
+    for name in reversed(names):
+        if name.lower() in roles:
+            return roles[name.lower()]
+    return "target"
 
 
 def _levels(trails: list[tuple[str, ...]]) -> tuple[int | None, list[int]]:
@@ -191,11 +207,10 @@ def _levels(trails: list[tuple[str, ...]]) -> tuple[int | None, list[int]]:
 
 
 def folder_group(file: str) -> str:
-    """Return the folder an image lies in, without `images`, `train` and the like: the group where folders are asked for."""
+    """Return the folder an image lies in, without `images`, `train` and the like: its group where that is asked for."""
     return "/".join(name for name in folders_of(file) if not (is_content(name) or split_name(name)))
 
 
 def folder_label(file: str) -> str:
     """Return the name of the folder an image lies in, without `images`, `train` and the like."""
     return folder_group(file).rsplit("/", 1)[-1]
-

@@ -21,9 +21,9 @@ Row = dict[str, str]
 def read_manifest(tree: Tree, roles: Mapping[str, Role], keep_groups: bool = False) -> Listing | None:
     """List the images of a tree as the nearest manifest that names files of it says.
 
-    Columns: `file` (relative to the manifest), and where they are there `role`, `group`, `label`, `dataset`, `split` and
-    `degraded` (the degraded partner of a real pair, relative to the manifest). Rows of role `mask` with the group and the
-    stem of an image become its mask; rows of roles that are not in `roles` are counted.
+    Columns: `file` (relative to the manifest), and where they are there `role`, `group`, `label`, `dataset`, `split`
+    and `degraded` (the degraded partner of a real pair, relative to the manifest). Rows of role `mask` with the group
+    and the stem of an image become its mask; rows of roles that are not in `roles` are counted.
 
     Args:
         tree: The files.
@@ -152,8 +152,7 @@ def _without_class_groups(entries: Sequence[Entry]) -> tuple[list[Entry], list[s
             continue  # one image a group: nothing to gain
         if len(labels) < 3:
             unusable.add(name)
-            notes.append(f"{name or NAME}: patients unknown (the groups are the classes): every image is its own group")
+            notes.append(f"{name or NAME}: the groups in {NAME} are only the classes and are not used")
         else:
             notes.append(f"{name or NAME}: the groups look like classes; if they are, type dataset.groups=item")
     return [replace(entry, group=None) if entry.collection in unusable else entry for entry in entries], notes
-

@@ -11,16 +11,16 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from medrestore.data.audit import hashed_group
-from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source
+from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source, hashed_group
 from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops
 from medrestore.data.loader import EpochSampler, ResumableLoader
 from medrestore.data.samples import Case, Pair, Unpaired
 from medrestore.data.seeding import generator_of
 from medrestore.data.splits import check_disjoint, read_split, split_items, write_split
-from medrestore.data.store import ImageStore, windowed
+from medrestore.data.store import ImageStore
 from medrestore.degradations import Degradation
 from medrestore.errors import MedrestoreError
+from medrestore.imaging import to_unit, window_of
 
 Part = Literal["train", "val", "test", "all"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -154,24 +154,26 @@ class RestorationData(pl.LightningDataModule):
 
     def case(self, item: Item) -> Case:
         """One whole image; its degradation is a function of (`data_seed`, key) alone."""
-        image, partner, mask = self.store.get(item)
-        window = self.crops.window
+        image, partner = self.store.get(item)
+        window, mask = window_of(image, self.crops.window), image.mask
         kernel, description = None, {}
-        target = windowed(image.pixels, image, window)
+        target = to_unit(image.pixels, window)
         if item.role == "source":
             degraded, target = target, None
         elif partner is not None:
-            degraded = windowed(partner.pixels, image, window)
+            degraded = to_unit(partner.pixels, window)
         else:
             scale = self.degradation.scale
             height, width = (size // scale * scale for size in image.pixels.shape[1:])
             parameters = self.degradation.sample(generator_of(self.crops.data_seed, "evaluate", item.key))
-            degraded = windowed(
-                self.degradation.apply(image.pixels[:, :height, :width], parameters), image, window
-            )
+            degraded = to_unit(self.degradation.apply(image.pixels[:, :height, :width], parameters), window)
             target = target[:, :height, :width]
             mask = None if mask is None else mask[:, :height, :width]
             kernel, description = parameters.kernel, parameters.description
+        annotations = self.source.annotations(item)
+        region = self.source.load_mask(item)
+        if region is not None:
+            annotations = {**annotations, "region": region}
         return Case(
             key=item.key,
             group=hashed_group(item.group),
@@ -180,7 +182,7 @@ class RestorationData(pl.LightningDataModule):
             target=target,
             mask=mask,
             kernel=kernel,
-            annotations=self.source.annotations(item),
+            annotations=annotations,
             description=description,
         )
 

@@ -69,7 +69,9 @@ def is_class_map(file: str) -> bool:
 
 def partner_key(file: str) -> tuple[str, ...]:
     """Return what an image and its mask have in common: folders without `images` or `masks`, stem without `_mask`."""
-    kept = [name for name in map(_plain, folders_of(file)) if not (_CONTENT.fullmatch(name) or _MASK_FOLDER.search(name))]
+    kept = [
+        name for name in map(_plain, folders_of(file)) if not (_CONTENT.fullmatch(name) or _MASK_FOLDER.search(name))
+    ]
     return (*kept, _MASK_STEM.sub("", _plain(stem_of(file))))
 
 
@@ -81,6 +83,14 @@ def split_name(name: str) -> Split:
     return next(part for start, part in _PARTS.items() if found["part"].startswith(start))
 
 
+def part_of(file: str) -> Split:
+    """Return the part of an official split that a file's folders name, the deepest first, "" where they name none."""
+    for name in reversed(folders_of(file)):
+        if part := split_name(name):
+            return part
+    return ""
+
+
 def is_content(name: str) -> bool:
     """Say whether a folder's name only tells that images lie in it (`images`, `data`, `fold_1`)."""
     return bool(_CONTENT.fullmatch(_plain(name)))
@@ -89,8 +99,8 @@ def is_content(name: str) -> bool:
 def name_patients(names: Sequence[str]) -> bool:
     """Say whether folders side by side are patients or scenes rather than classes.
 
-    Patients have numbers in their names (`case 12`, `p07`, a date, a UID) or are very many; classes are words (`normal`),
-    `Type_1` and the like, or single digits.
+    Patients have numbers in their names (`case 12`, `p07`, a date, a UID) or are very many; classes are words
+    (`normal`), `Type_1` and the like, or single digits.
     """
     names = [_plain(name) for name in names]
     if all(re.fullmatch(r"\d", name) for name in names):

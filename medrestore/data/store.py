@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from medrestore.data.catalogue import Item, LeftOut, Source
 from medrestore.errors import MedrestoreError
-from medrestore.imaging import WINDOWS, Image, Window, to_unit
+from medrestore.imaging import Image
 
 Progress = Callable[[Iterable[Item]], Iterable[Item]]
 
@@ -31,7 +30,7 @@ class ImageStore:
         self.channels = channels
         self.budget = budget
         self.used = 0
-        self._kept: dict[str, tuple[Image, Image | None, Tensor | None]] = {}
+        self._kept: dict[str, tuple[Image, Image | None]] = {}
 
     def fill(self, items: Sequence[Item], progress: Progress) -> list[LeftOut]:
         """Decode every item once, keep what fits, and return those that cannot be read, with the reason."""
@@ -43,15 +42,15 @@ class ImageStore:
                 bad.append(LeftOut(path=item.path, reason=str(error)))  # type: ignore[arg-type]
         return bad
 
-    def get(self, item: Item) -> tuple[Image, Image | None, Tensor | None]:
-        """The item's image, its degraded partner (real pairs only) and its mask `(1, H, W)` or None.
+    def get(self, item: Item) -> tuple[Image, Image | None]:
+        """The item's image and its degraded partner (real pairs only).
 
         Raises:
             MedrestoreError: the file cannot be read, or the two images of a real pair do not fit each other.
         """
         if item.key in self._kept:
-            image, partner, mask = self._kept[item.key]
-            return _expand(image), None if partner is None else _expand(partner), mask
+            image, partner = self._kept[item.key]
+            return _expand(image), None if partner is None else _expand(partner)
         image = _with_channels(self.source.load(item), self.channels)
         partner = self.source.load_degraded(item)
         if partner is not None:
@@ -61,42 +60,12 @@ class ImageStore:
                     f"{item.path}: the degraded partner measures {tuple(partner.pixels.shape[1:])}, "
                     f"the target {tuple(image.pixels.shape[1:])}; register the pair first"
                 )
-        mask = image.mask if image.mask is not None else self.source.load_mask(item)
-        kept = (_compact(image), None if partner is None else _compact(partner), mask)
-        size = sum(t.nbytes for t in (kept[0].pixels, kept[1].pixels if kept[1] else None, mask) if t is not None)
+        kept = (_compact(image), None if partner is None else _compact(partner))
+        size = sum(part.pixels.nbytes for part in kept if part is not None)
         if self.used + size <= self.budget:
             self._kept[item.key] = kept
             self.used += size
-        return image, partner, mask
-
-
-def window_of(image: Image, setting: str | Sequence[float]) -> Window | None:
-    """The window that maps an image to [0, 1].
-
-    Args:
-        image: the image.
-        setting: `auto` (photographs as they are, else the window the file suggests, else its 0.5 and 99.5
-            percentiles), a name of `imaging.WINDOWS`, or `(centre, width)`.
-
-    Raises:
-        MedrestoreError: an unknown name, or an empty or inverted window.
-    """
-    if not isinstance(setting, str):
-        return Window.from_centre(*setting)
-    if setting != "auto":
-        if setting not in WINDOWS:
-            raise MedrestoreError(f"sampling.window={setting!r} is not known; there are: auto, {', '.join(WINDOWS)}")
-        return WINDOWS[setting]
-    if image.unit == "intensity" or image.window is not None:
-        return image.window
-    values = image.pixels[image.mask.expand_as(image.pixels)] if image.mask is not None else image.pixels.flatten()
-    low, high = torch.quantile(values[:: max(1, values.numel() // 1_000_000)], torch.tensor([0.005, 0.995])).tolist()
-    return Window(low, max(high, low + 1e-6), "percentiles")
-
-
-def windowed(pixels: Tensor, image: Image, setting: str | Sequence[float]) -> Tensor:
-    """Map physical values to [0, 1] with the window that `setting` gives for `image`."""
-    return to_unit(pixels, window_of(image, setting))
+        return image, partner
 
 
 def _with_channels(image: Image, channels: int) -> Image:

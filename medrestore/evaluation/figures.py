@@ -218,7 +218,7 @@ def curves(metrics_csv: Path, keys: Sequence[str] | None = None) -> bytes | None
             epochs, means, color=colours.get("/".join(key.split("/")[:2]), _LINES[0]), marker=marker, markersize=3
         )
         split, name = key.split("/", 1)
-        axes.set_title(f"validation: {name}" if split == "val" else name.replace("/", ": "), fontsize=9)
+        axes.set_title(f"validation: {heading(name)}" if split == "val" else name.replace("/", ": "), fontsize=9)
         axes.xaxis.get_major_locator().set_params(integer=True)
         _plain(axes)
         axes.set_xlabel("epoch", fontsize=8)

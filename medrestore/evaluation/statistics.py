@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wilcoxon
+from scipy.stats import norm, rankdata, t, wilcoxon
 
 from medrestore.errors import MedrestoreError
 
 MIN_GROUPS = 5  # below this neither an interval nor a test says anything
+_EXACT = 50  # groups up to which the test is exact
 _BLOCK = 1 << 22  # resampled group indices drawn at once: bounds the memory for large test sets
 
 
@@ -67,7 +68,9 @@ def interval(
     """95 % percentile bootstrap interval of a mean over images that come in groups.
 
     Whole groups (patients) are drawn with replacement and the mean is taken over all their images, so that images of
-    one patient do not pass for independent ones (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
+    one patient do not pass for independent ones (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8). The
+    percentiles lie further out the fewer groups there are, because plain ones cover the mean too seldom (about 89 instead
+    of 95 times in 100 with ten patients): "expanded percentiles" of Hesterberg, The American Statistician 69(4), 2015.
 
     Args:
         values: one finite value an image.
@@ -87,7 +90,8 @@ def interval(
     sizes = np.bincount(index).astype(np.float64)
     draws = _drawn_groups(len(names), resamples, np.random.default_rng(seed))
     means = np.concatenate([sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1) for drawn in draws])
-    low, high = np.percentile(means, [2.5, 97.5])
+    tail = norm.sf(t.isf(0.025, len(names) - 1) * math.sqrt(len(names) / (len(names) - 1)))
+    low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
 
@@ -100,7 +104,7 @@ def _drawn_groups(groups: int, resamples: int, generator: np.random.Generator) -
 def signed_rank_p(differences: Sequence[float], groups: Sequence[str]) -> float | None:
     """Two-sided Wilcoxon signed-rank test on the group means of paired differences.
 
-    Exact up to 50 groups (13 when differences tie), normal approximation above.
+    Exact up to 50 groups, normal approximation above.
 
     Args:
         differences: one finite paired difference an image.
@@ -116,8 +120,20 @@ def signed_rank_p(differences: Sequence[float], groups: Sequence[str]) -> float 
     means = means[means != 0]  # a zero has no sign: Wilcoxon's own rule drops it
     if len(means) == 0:
         return None
-    _, p_value = np.asarray(wilcoxon(means, alternative="two-sided", method="auto"))
+    if len(means) <= _EXACT:
+        return _exact_p(means)
+    _, p_value = np.asarray(wilcoxon(means, alternative="two-sided", method="asymptotic"))
     return float(p_value)
+
+
+def _exact_p(differences: NDArray[np.float64]) -> float:
+    """From the exact distribution of the positive rank sum over all signs; unlike scipy's, exact with ties as well."""
+    ranks = np.rint(2 * rankdata(np.abs(differences))).astype(int)  # doubled: tied ranks are halves
+    chances = np.ones(1)
+    for rank in ranks:
+        chances = np.pad(chances, (0, rank)) / 2 + np.pad(chances, (rank, 0)) / 2
+    positive = ranks[differences > 0].sum()
+    return float(min(1.0, 2 * min(chances[: positive + 1].sum(), chances[positive:].sum())))
 
 
 def compare(

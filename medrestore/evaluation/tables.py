@@ -182,7 +182,7 @@ def notes(summaries: Sequence[Summary]) -> list[str]:
     images = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
     lines = [
         f"{images} images. Mean ± standard deviation over images [95 % interval of the mean, bootstrap over groups]. "
-        "Second line: mean paired difference to the reference row; p of a two-sided Wilcoxon signed-rank test on group "
+        "Then the mean paired difference to the reference row and p of a two-sided Wilcoxon signed-rank test on group "
         "means, not corrected for the number of rows."
     ]
     if any(summary.n and summary.low is None for summary in summaries):

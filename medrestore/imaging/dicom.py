@@ -8,10 +8,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pydicom
+import torch
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset, read_file_meta_info
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -29,9 +31,9 @@ _PREAMBLE = 132
 
 def is_bare(head: bytes) -> bool:
     """Whether the first bytes look like a data set without preamble: an element of group 2 or 8 comes first."""
-    little, big = (b"\x02\x00", b"\x08\x00"), (b"\x00\x08",)
-    element = int.from_bytes(head[2:4], "little" if head[:2] in little else "big")
-    return len(head) > 8 and head[:2] in little + big and element < 0x0100
+    group, element = head[:2], head[2:4]
+    little = group in (b"\x02\x00", b"\x08\x00") and element[1:] == b"\x00"
+    return len(head) > 8 and (little or (group == b"\x00\x08" and element[:1] == b"\x00"))
 
 
 def decode(path: Path, frame: int | None) -> Image:
@@ -41,9 +43,8 @@ def decode(path: Path, frame: int | None) -> Image:
     index = pick_frame(frame, frames)
     stored = pixel_array(dataset, index=index)
     values = physical(dataset, stored, index)
-    mask = None if values.mask is None else to_tensor(values.mask) > 0
     modality = str(dataset.get("Modality") or "").strip()
-    allocated = int(dataset.BitsAllocated)
+    bits = max(values.bits, int(dataset.BitsAllocated))
     return Image(
         pixels=to_tensor(values.pixels),
         spacing=_spacing(dataset, index),
@@ -51,10 +52,10 @@ def decode(path: Path, frame: int | None) -> Image:
         window=values.window,
         source=path,
         group=str(dataset.get("PatientID") or "").strip() or None,
-        mask=mask,
+        mask=None if values.mask is None else torch.from_numpy(values.mask)[None],
         metadata={
             "format": "dicom",
-            "bits": 8 if values.bits <= 8 and allocated <= 8 else 16 if allocated <= 16 else 32,
+            "bits": 8 if bits <= 8 else 16 if bits <= 16 else 32,
             "modality": modality if modality.isalnum() and len(modality) <= 16 else "",
             "frame": index,
             "frames": frames,
@@ -85,7 +86,7 @@ def _dataset(path: Path, header_only: bool) -> Dataset:
         raise Refusal(f"its DICOM header is damaged or truncated ({type(error).__name__})") from None
 
 
-def _guessed_syntax(dataset: Dataset) -> str:
+def _guessed_syntax(dataset: Dataset) -> UID:
     implicit, little = dataset.original_encoding
     if not little:
         return ExplicitVRBigEndian

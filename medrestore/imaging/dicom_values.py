@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.pixels import apply_color_lut, apply_modality_lut
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 
 from medrestore.errors import MedrestoreError
 from medrestore.imaging.guard import Refusal
@@ -19,7 +19,8 @@ from medrestore.imaging.window import Window
 
 _AIR_HU = -1024.0  # the least HU of 12-bit CT; what lies below is the scanner's fill outside its field of view
 _PHOTOGRAPHS = frozenset({"ES", "GM", "OP", "OT", "SM", "US", "XC"})  # modalities whose 8-bit grey is a picture
-_HU_TYPES = frozenset({"", "HU", "US"})  # Rescale Type: "US" is "unspecified"; dual-energy maps say something else
+# Rescale Types (PS3.3 C.11.1.1.2) of CT maps that are no HU. Scanners spell HU in many ways, so these are excluded.
+_NOT_HU = frozenset({"OD", "MGML", "Z_EFF", "ED", "EDW", "PCT"})
 
 Modality = Callable[[np.ndarray], np.ndarray]
 
@@ -49,11 +50,12 @@ def physical(dataset: Dataset, stored: np.ndarray, frame: int) -> Values:
     Raises:
         Refusal: When nothing but padding is there or the values make no sense.
     """
+    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
     if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
-        return _photograph(stored, bits=stored.dtype.itemsize * 8)
+        bits = stored.dtype.itemsize * 8
     if stored.ndim == 3:
-        return _photograph(stored, bits=int(dataset.BitsStored))
+        return Values(stored / float(2**bits - 1), "intensity", bits, None, None)
     transform, rescaled = _modality_transform(dataset, frame)
     unit = _unit(dataset, frame, rescaled)
     values = transform(stored)
@@ -62,7 +64,7 @@ def physical(dataset: Dataset, stored: np.ndarray, frame: int) -> Values:
     if unit == "HU":
         valid &= values >= _AIR_HU
     elif dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-        turn = float(transform(_stored_range(dataset, stored)).sum())
+        turn = float(transform(_stored_range(stored, bits)).sum())
         values = turn - values
         window = None if window is None else Window(turn - window.high, turn - window.low, window.name)
     if not valid.any():
@@ -70,12 +72,12 @@ def physical(dataset: Dataset, stored: np.ndarray, frame: int) -> Values:
     if not valid.all():
         values = np.where(valid, values, values[valid].min())
     if unit == "intensity":
-        values, window = values / (2 ** int(dataset.BitsStored) - 1), None
-    return Values(values, unit, int(dataset.BitsStored), None if valid.all() else valid, window)
+        values, window = values / (2**bits - 1), None
+    return Values(values, unit, bits, None if valid.all() else valid, window)
 
 
 def frame_value(dataset: Dataset, frame: int, group: str, name: str) -> Any:
-    """An element of this frame: from its functional group, from the shared one, else from the data set; None if empty."""
+    """An element of this frame: from its functional group, the shared one, or the data set; None where empty."""
     per_frame, shared = dataset.get("PerFrameFunctionalGroupsSequence"), dataset.get("SharedFunctionalGroupsSequence")
     holders = [per_frame[frame] if per_frame and frame < len(per_frame) else None, shared[0] if shared else None]
     for holder in holders:
@@ -97,10 +99,6 @@ def number(value: Any) -> float | None:
     return result if math.isfinite(result) else None
 
 
-def _photograph(stored: np.ndarray, bits: int) -> Values:
-    return Values(stored / float(2**bits - 1), "intensity", bits, None, None)
-
-
 def _modality_transform(dataset: Dataset, frame: int) -> tuple[Modality, bool]:
     """Stored to output values, and whether the file has such a transformation at all."""
     if dataset.get("ModalityLUTSequence"):
@@ -117,8 +115,8 @@ def _modality_transform(dataset: Dataset, frame: int) -> tuple[Modality, bool]:
 def _unit(dataset: Dataset, frame: int, rescaled: bool) -> Unit:
     modality = dataset.get("Modality")
     kind = str(frame_value(dataset, frame, "PixelValueTransformationSequence", "RescaleType") or "").strip()
-    if modality == "CT" and rescaled and kind in _HU_TYPES:
-        return "HU"
+    if modality == "CT" and kind not in _NOT_HU and (rescaled or dataset.BitsAllocated > 8):
+        return "HU"  # 8 bits without rescale are a picture of a CT
     if modality in _PHOTOGRAPHS and not rescaled and dataset.BitsAllocated == 8:
         return "intensity"
     return "signal"
@@ -140,10 +138,9 @@ def _wrap(value: int, bits: int, signed: bool) -> int:
     return value - 2**bits if signed and value >= 2 ** (bits - 1) else value
 
 
-def _stored_range(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
+def _stored_range(stored: np.ndarray, bits: int) -> np.ndarray:
     if stored.dtype.kind not in "ui":
         return np.array([stored.min(), stored.max()])
-    bits = int(dataset.BitsStored)
     low = -(2 ** (bits - 1)) if stored.dtype.kind == "i" else 0
     return np.array([low, low + 2**bits - 1], dtype=stored.dtype)
 

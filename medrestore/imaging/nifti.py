@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import math
+from io import IOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import nibabel
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
 from medrestore.errors import MedrestoreError
 from medrestore.imaging.guard import Refusal, check_bytes, pick_frame, to_tensor
@@ -26,19 +28,15 @@ def is_header(head: bytes) -> bool:
 def decode(path: Path, frame: int | None) -> Image:
     """Read one slice ``[:, :, frame]`` of the first volume; pixel (i, j) is voxel (i, j), whatever the orientation."""
     with _open(path) as stream:
-        volume = _volume(stream)
-        slices = _slices(volume)
+        header, voxels = _volume(stream)
+        slices = _slices(voxels)
         index = pick_frame(frame, slices, default=slices // 2)
-        _check_complete(path, volume)
-        picked = (slice(None), slice(None), index, *[0] * (len(volume.shape) - 3))[: len(volume.shape)]
-        values = np.asarray(volume.dataobj[picked])
-        header = volume.header
-    zooms = [float(zoom) for zoom in header.get_zooms()[:2]]
-    scale = _MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
-    known = all(math.isfinite(zoom) and zoom > 0 for zoom in zooms)
+        _check_complete(path, voxels)
+        picked = (slice(None), slice(None), index, *[0] * (len(voxels.shape) - 3))
+        values = np.asarray(voxels[picked[: len(voxels.shape)]])  # scl_slope and scl_inter are applied here
     return Image(
         pixels=to_tensor(values),
-        spacing=(zooms[0] * scale, zooms[1] * scale) if known else None,
+        spacing=_spacing(header),
         unit="signal",
         window=_window(header),
         source=path,
@@ -46,7 +44,7 @@ def decode(path: Path, frame: int | None) -> Image:
         mask=None,
         metadata={
             "format": "nifti",
-            "bits": min(header.get_data_dtype().itemsize * 8, 32),
+            "bits": min(voxels.dtype.itemsize * 8, 32),
             "frame": index,
             "frames": slices,
         },
@@ -56,44 +54,47 @@ def decode(path: Path, frame: int | None) -> Image:
 def count(path: Path) -> int:
     """The number of slices along the last spatial axis."""
     with _open(path) as stream:
-        return _slices(_volume(stream))
+        return _slices(_volume(stream)[1])
 
 
-def _open(path: Path) -> BinaryIO:
+def _is_zipped(path: Path) -> bool:
     with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb")) if zipped else path.open("rb")
+        return file.read(2) == b"\x1f\x8b"
 
 
-def _volume(stream: BinaryIO) -> nibabel.Nifti1Image:
+def _open(path: Path) -> IOBase:
+    return gzip.open(path, "rb") if _is_zipped(path) else path.open("rb")
+
+
+def _volume(stream: IOBase) -> tuple[nibabel.Nifti1Header, ArrayProxy]:
     head = stream.read(8)
     stream.seek(0)
     kind = nibabel.Nifti2Image if head[4:8] == b"n+2\x00" else nibabel.Nifti1Image
-    return kind.from_stream(stream)
+    image = kind.from_stream(stream)
+    return image.header, cast(ArrayProxy, image.dataobj)
 
 
-def _slices(volume: nibabel.Nifti1Image) -> int:
-    shape, dtype = volume.shape, volume.get_data_dtype()
-    if len(shape) < 2:
-        raise Refusal(f"it has the shape {shape}: an image has two axes or more")
-    if dtype.kind not in "uif":
-        raise Refusal(f"its voxels are of type {dtype}: only whole and real numbers are read")
-    check_bytes(*shape, dtype.itemsize)
-    return int(shape[2]) if len(shape) > 2 else 1
+def _slices(voxels: ArrayProxy) -> int:
+    if len(voxels.shape) < 2:
+        raise Refusal(f"it has the shape {voxels.shape}: an image has two axes or more")
+    if voxels.dtype.kind not in "uif":
+        raise Refusal(f"its voxels are of type {voxels.dtype}: only whole and real numbers are read")
+    check_bytes(*voxels.shape, voxels.dtype.itemsize)
+    return int(voxels.shape[2]) if len(voxels.shape) > 2 else 1
 
 
-def _check_complete(path: Path, volume: nibabel.Nifti1Image) -> None:
-    needed = volume.dataobj.offset + math.prod(volume.shape) * volume.get_data_dtype().itemsize
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        size = file.seek(0, 2)
-        if zipped:
-            file.seek(-4, 2)
-            size = int.from_bytes(file.read(4), "little")  # gzip's trailer: the unzipped size modulo 2**32
-    # Another trailer means a cut file, or harmless extra bytes or members: then the stream itself must be long enough.
-    if size == needed % 2**32 if zipped else size >= needed:
-        return
-    if not zipped or _unzipped_bytes(path, needed) < needed:
+def _check_complete(path: Path, voxels: ArrayProxy) -> None:
+    needed = voxels.offset + math.prod(voxels.shape) * voxels.dtype.itemsize
+    size = path.stat().st_size
+    if not _is_zipped(path):
+        complete = size >= needed
+    else:
+        with path.open("rb") as file:
+            file.seek(size - 4)
+            unzipped = int.from_bytes(file.read(), "little")  # gzip's trailer, modulo 2**32
+        # Another number there is a cut file, or harmless extra bytes: then the stream itself must be long enough.
+        complete = unzipped == needed % 2**32 or _unzipped_bytes(path, needed) >= needed
+    if not complete:
         raise Refusal("it is truncated: the file is shorter than its header says")
 
 
@@ -108,8 +109,16 @@ def _unzipped_bytes(path: Path, enough: int) -> int:
     return total
 
 
+def _spacing(header: nibabel.Nifti1Header) -> tuple[float, float] | None:
+    zooms = [float(zoom) for zoom in header.get_zooms()[:2]]
+    scale = _MILLIMETRES.get(str(header.get_xyzt_units()[0]), 1.0)
+    if not all(math.isfinite(zoom) and zoom > 0 for zoom in zooms):
+        return None
+    return zooms[0] * scale, zooms[1] * scale
+
+
 def _window(header: nibabel.Nifti1Header) -> Window | None:
     try:
-        return Window(float(header["cal_min"]), float(header["cal_max"]), "header")
+        return Window(float(header["cal_min"]), float(header["cal_max"]), "file")
     except MedrestoreError:  # both zero: not set
         return None

@@ -114,13 +114,10 @@ def _unit(stored: np.ndarray, description: str) -> Unit:
 
 def _spacing(page: tifffile.TiffPage) -> tuple[float, float] | None:
     # Only per centimetre: dots per inch are a screen's or printer's default, not a measurement.
-    tags = page.tags
-    if not {"XResolution", "YResolution", "ResolutionUnit"} <= {tag.name for tag in tags}:
+    unit, vertical, horizontal = (page.tags.get(name) for name in ("ResolutionUnit", "YResolution", "XResolution"))
+    if unit is None or vertical is None or horizontal is None or unit.value != RESUNIT.CENTIMETER:
         return None
-    if tags["ResolutionUnit"].value != RESUNIT.CENTIMETER:
-        return None
-    spacing = tuple(_millimetres(tags[name].value) for name in ("YResolution", "XResolution"))
-    row, column = spacing
+    row, column = _millimetres(vertical.value), _millimetres(horizontal.value)
     return (row, column) if row and column else None
 
 

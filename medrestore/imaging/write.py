@@ -67,8 +67,8 @@ def write(path: Path, pixels: Tensor, like: Image) -> Path:
         data = _encode(stored, like)
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, data)
-    except OSError as error:
-        raise MedrestoreError(f"cannot write {target}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: sides beyond what the format can hold
+        raise MedrestoreError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from None
     return target
 
 
@@ -108,7 +108,7 @@ def _encode(stored: np.ndarray, like: Image) -> bytes:
     if name == "tiff":
         return _encode_tiff(stored, like)
     if stored.dtype == np.uint16:  # Pillow has no 16-bit RGB
-        return imagecodecs.png_encode(np.ascontiguousarray(stored))
+        return bytes(imagecodecs.png_encode(np.ascontiguousarray(stored)))
     buffer = BytesIO()
     picture = PIL.Image.fromarray(stored)
     if name == "jpeg":

@@ -46,7 +46,7 @@ def _mix(first: Array, second: Array, share: Array) -> Array:
 
 
 def _cells(patient: Patient, view: View, where: Array) -> tuple[Array, Array]:
-    """Distances to the middle and to the border of the epithelium's cells; 1 far from `where`, which matters."""
+    """Distances to the middle and to the border of the epithelium's cells, 1 far from where they are needed."""
     tile, border = np.ones(where.shape, np.float32), np.ones(where.shape, np.float32)
     box = ndimage.find_objects(where.astype(np.uint8))[0]
     density = np.float32(RADIUS * len(where) / CELL)
@@ -76,20 +76,15 @@ def _blood(
     fine += splat(view.project(patient.dots), np.full(len(patient.dots), 0.15), size, 0.7)
     fine = np.minimum(fine, 0.45) * (1 - 0.75 * aceto) * (1 - 0.5 * everted)
     pattern = smoothstep(0.42, 0.2, tile) if patient.punctation else smoothstep(0.3, 0.06, border)
-    return (
-        density * (1 - 0.6 * aceto)
-        + fine
-        + aceto * pattern * np.clip(0.22 + 0.11 * view.border, 0.05, 0.4)
-        + 0.02 * spectral_noise(rng, size, 1.0)
-    )
+    pattern = pattern * np.clip(0.22 + 0.11 * view.border, 0.05, 0.4)
+    return density * (1 - 0.6 * aceto) + fine + aceto * pattern + 0.02 * spectral_noise(rng, size, 1.0)
 
 
 def _shading(rng: np.random.Generator, patient: Patient, view: View, light: Array, villi: Array) -> Array:
     """Brightness (H, W): dome, fornix, folds of the wall, depth of the os, and the fine relief in slanting light."""
     size, rho = len(view.rho), view.rho
-    dome = (
-        0.66 + 0.36 * np.sqrt(np.clip(1 - 0.85 * rho**2, 0, 1)) + 0.05 * (light[0] * view.row + light[1] * view.column)
-    )
+    dome = 0.66 + 0.36 * np.sqrt(np.clip(1 - 0.85 * rho**2, 0, 1))
+    dome += 0.05 * (light[0] * view.row + light[1] * view.column)
     angle = np.arctan2(view.row, view.column) / np.float32(2 * np.pi)
     folds = sample_periodic(patient.borders, rho * 0.9, angle)
     wall = 0.62 + 0.16 * smoothstep(-1.2, 0.2, -np.abs(folds)) + 0.04 * folds
@@ -98,16 +93,16 @@ def _shading(rng: np.random.Generator, patient: Patient, view: View, light: Arra
     brightness *= 1 - 0.88 * smoothstep(1.15, 0.7, view.os)
 
     relief = spectral_noise(rng, size, 1.7) + 0.12 * np.abs(spectral_noise(rng, size, 0.5, shortest=5, longest=14))
-    slope = light[0] * np.diff(relief, axis=0, append=0) + light[1] * np.diff(relief, axis=1, append=0)
+    slope = light[0] * (np.roll(relief, -1, 0) - relief) + light[1] * (np.roll(relief, -1, 1) - relief)
     slope /= slope.std()
-    return brightness * np.exp(np.clip(0.022 * slope, -0.2, 0.2) + 0.3 * villi)
+    return brightness * np.exp(0.025 * slope + 0.3 * villi)
 
 
 def _film(rng: np.random.Generator, patient: Patient, view: View, light: Array, picture: Array) -> Array:
     """Mucus threads and wet glare: sharp-edged white spots where the moist surface mirrors the lamp."""
     size = len(view.rho)
     strands = view.project(patient.strands)
-    thread = splat(strands, np.full(len(strands), 0.2), size, 0.7)
+    thread = splat(strands, np.full(len(strands), 0.2 * size / 256), size, 0.7)
     film = splat(strands, np.full(len(strands), 0.02), size, 4 * size / 256) * (1 + 0.5 * view.border)
     picture = _mix(picture, MUCUS, 0.32 * smoothstep(0.1, 0.5, film) + 0.16 * np.minimum(thread, 1))
 
@@ -126,8 +121,7 @@ def _speculum(rng: np.random.Generator, picture: Array) -> Array:
     picture = picture * (1.05 - 0.4 * (x * x + y * y) / 2)
     bow, edge = rng.uniform(0.05, 0.25), rng.uniform(0.9, 1.1)
     depth = np.abs(y + rng.normal(0, 0.03)) + bow * x * x - edge  # > 0 behind the edge of a blade
-    metal = METAL * (
-        0.4 + 0.5 * np.exp(-np.square((x - rng.uniform(-0.5, 0.5)) / 0.3)) + 2.2 * np.exp(-np.square(depth / 0.012))
-    )
+    shine = 0.5 * np.exp(-np.square((x - rng.uniform(-0.5, 0.5)) / 0.3)) + 2.2 * np.exp(-np.square(depth / 0.012))
+    metal = METAL * (0.4 + shine)
     picture = picture * smoothstep(0.02, -0.12, depth)
     return _mix(picture, metal, smoothstep(0, 3 / size, depth))

@@ -7,6 +7,7 @@ import torch
 from scipy import ndimage
 
 from medrestore.data.phantoms import CervixPhantom
+from medrestore.data.phantoms.cervix_anatomy import draw_patient, draw_view
 from medrestore.errors import MedrestoreError
 
 
@@ -112,27 +113,46 @@ def test_lesions_are_whiter_than_their_surroundings():
         assert redness[mask].mean() < redness[ring].mean() - 0.02
 
 
-def test_images_of_a_patient_share_the_anatomy():
-    source = phantom(patients=6, images_per_patient=2, size=128)
-    flat = [ndimage.gaussian_filter(pixels(source, i).numpy(), (0, 6, 6)) for i in range(12)]
-    distance = np.array([[np.square(a - b).mean() for b in flat] for a in flat])
-    same = np.kron(np.eye(6), np.ones((2, 2))) > 0
-    assert distance[same & ~np.eye(12, dtype=bool)].mean() < 0.5 * distance[~same].mean()
+def test_images_of_a_patient_share_colour_and_lesions():
+    source = phantom(patients=12, images_per_patient=2)
+    items = source.catalogue().items
+    colour = np.array([source.load(item).pixels.mean((1, 2)).numpy() for item in items])
+    chroma = np.log(colour[:, 1:] / colour[:, :1])
+    distance = np.linalg.norm(chroma[:, None] - chroma[None], axis=2)
+    same = np.kron(np.eye(12), np.ones((2, 2))) > 0
+    assert distance[same & ~np.eye(24, dtype=bool)].mean() < 0.4 * distance[~same].mean()
+
+
+def test_views_show_the_same_places():
+    patient = draw_patient(np.random.default_rng(0), 128, abnormal=True)
+    one, other = (draw_view(np.random.default_rng(seed), patient, 128) for seed in (1, 2))
+    places = np.stack([one.row[one.lesion], one.column[one.lesion]], 1)
+    np.testing.assert_allclose(one.project(places), np.argwhere(one.lesion), atol=1e-3)
+    moved = np.round(other.project(places)).astype(int)
+    assert np.abs(moved - np.argwhere(one.lesion)).mean() > 1
+    assert other.lesion[moved[:, 0], moved[:, 1]].mean() > 0.9
 
 
 def test_pictures_are_sharp_and_not_noise():
-    """A small blur costs detail, and more of it lies in structure than in the finest scale, as in a focused photograph."""
+    """A small blur costs detail, and the spectrum falls as in a focused photograph."""
     source = phantom(patients=4, images_per_patient=1, size=256)
     for index in range(4):
         picture = pixels(source, index).numpy().astype(np.float64)
         blurred = ndimage.gaussian_filter(picture, (0, 0.95, 0.95))
         assert 29 < -10 * np.log10(np.square(picture - blurred).mean()) < 38
         window = np.outer(np.hanning(256), np.hanning(256))
-        power = np.square(np.abs(np.fft.fft2((picture[1] - picture[1].mean()) * window)))
+        spectrum = np.fft.fft2((picture[1] - picture[1].mean()) * window)
+        deviation = np.abs(spectrum) / np.sqrt(np.square(window).sum())  # white noise of sd s gives s on average
         frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.fftfreq(256)[None])
-        coarse, middle, fine = (power[(frequency >= low) & (frequency < 2 * low)].mean() for low in (0.03, 0.09, 0.27))
-        assert coarse > 3 * middle > 9 * fine  # amplitude falls about as 1 / frequency
-        assert fine > 50 * window.sum() ** 2 / window.size * (0.5 / 255) ** 2 / window.size  # far above sensor noise
+        bands = (0.03, 0.06), (0.09, 0.18), (0.27, 0.5)
+        coarse, middle, fine = (
+            np.sqrt(np.square(deviation[(frequency >= low) & (frequency < high)]).mean()) for low, high in bands
+        )
+        assert coarse > 2 * middle > 4 * fine  # amplitude falls about as 1 / frequency
+        assert fine > 3 / 255
+        # Noise after J. Immerkaer, "Fast noise variance estimation", CVIU 1996; the median leaves out edges.
+        residual = ndimage.convolve(picture[1], np.outer([1, -2, 1], [1, -2, 1]) / 6)
+        assert np.median(np.abs(residual)) / 0.6745 < 1.6 / 255
 
 
 @pytest.mark.parametrize("size", [64, 97])

@@ -1,0 +1,1 @@
+"""Catalogue, splits, training crops, loaders, phantoms."""

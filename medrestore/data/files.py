@@ -1,0 +1,132 @@
+"""Single files: a cheap look at the header, the size, and the images, partners and masks of items."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pydicom
+import torch
+from PIL import ExifTags
+from torch import Tensor
+
+from medrestore import imaging
+from medrestore.data.catalogue import Item, hashed_group
+from medrestore.errors import MedrestoreError
+from medrestore.imaging.guard import reading
+
+_WITH_ALPHA = ("LA", "PA", "RGBA")
+
+
+def patient_of(path: Path) -> str | None:
+    """Return the hashed PatientID of a DICOM file, None for other files and where there is none; reads the header.
+
+    Raises:
+        MedrestoreError: The header cannot be read.
+    """
+    with reading(path):
+        with path.open("rb") as file:
+            marked = file.read(132)[128:] == b"DICM"
+        if not marked and path.suffix.lower() not in (".dcm", ".dicom"):
+            return None
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=["PatientID"])
+        patient = str(header.get("PatientID") or "").strip()
+    return f"patient {hashed_group(patient)}" if patient else None
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return height and width as `imaging.read` gives them; from the header where Pillow knows the format.
+
+    Raises:
+        MedrestoreError: The file cannot be read.
+    """
+    with reading(path):
+        try:
+            with PIL.Image.open(path) as file:
+                width, height = file.size
+                turned = file.format == "JPEG" and file.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        except PIL.UnidentifiedImageError:  # DICOM, NIfTI and unusual TIFF
+            height, width = imaging.read(path).pixels.shape[-2:]
+            return height, width
+    return (width, height) if turned else (height, width)
+
+
+def read_mask(path: Path, frame: int | None = None) -> Tensor:
+    """Read the marked pixels of a mask or an annotation, bool (1, H, W).
+
+    A drawing on a transparent ground is marked where it is not transparent. Otherwise pixels above half of 255 are
+    marked where the file reaches that, else every pixel above 0 (masks of 0 and 1, small class numbers).
+
+    Raises:
+        MedrestoreError: The file cannot be read.
+    """
+    alpha = _alpha(path)
+    if alpha is not None and not alpha.all():
+        return torch.from_numpy(alpha)[None]
+    mask = imaging.read(path, frame)
+    values = mask.pixels.amax(0, keepdim=True)
+    if mask.unit == "intensity":
+        values = values * 255
+    return values > (127.5 if values.max() > 127.5 else 0)
+
+
+def _alpha(path: Path) -> np.ndarray | None:
+    """Return where a drawing is not transparent, (H, W), None for files without transparency."""
+    with reading(path):
+        try:
+            with PIL.Image.open(path) as file:
+                if file.mode not in _WITH_ALPHA and "transparency" not in file.info:
+                    return None
+                return np.asarray(file.convert("RGBA").getchannel("A")) > 0
+        except PIL.UnidentifiedImageError:
+            return None
+
+
+def size_mismatch(first: Path, second: Path) -> str:
+    """Say why two files cannot be laid over each other: their sizes, or that one cannot be read; "" where they can."""
+    try:
+        ours, theirs = size_of(first), size_of(second)
+    except MedrestoreError as error:
+        return str(error)
+    if ours == theirs:
+        return ""
+    return f"{second.name} has {theirs[1]} x {theirs[0]} pixels, {first.name} has {ours[1]} x {ours[0]}"
+
+
+def load(item: Item) -> imaging.Image:
+    """Read the image of an item that is a file.
+
+    Raises:
+        MedrestoreError: It cannot be read, or the item has no file.
+    """
+    if item.path is None:
+        raise MedrestoreError(f"the image {item.key} has no file; it comes from another source")
+    return imaging.read(item.path, item.frame)
+
+
+def load_degraded(item: Item) -> imaging.Image | None:
+    """Read the degraded partner of an item, None where there is none."""
+    return imaging.read(item.degraded, item.frame) if item.degraded is not None else None
+
+
+def load_mask(item: Item) -> Tensor | None:
+    """Read the mask of an item, bool (1, H, W), None where there is none."""
+    return read_mask(item.mask, item.frame) if item.mask is not None else None
+
+
+def label_of(item: Item) -> dict[str, Tensor | str]:
+    """Return the label of an item, where it has one."""
+    return {"label": item.label} if item.label else {}
+
+
+def require_partner(target: Path, degraded: Path) -> None:
+    """Check that the degraded partner of a real pair is there and has the same size.
+
+    Raises:
+        MedrestoreError: It is not so; with both sizes.
+    """
+    if not degraded.is_file():
+        raise MedrestoreError(f"its degraded partner {degraded} is missing")
+    if reason := size_mismatch(target, degraded):
+        raise MedrestoreError(f"its degraded partner {degraded} does not fit: {reason}")

@@ -1,0 +1,129 @@
+"""Restore files: a file or a folder in, a folder out, the input's tree, names and depth kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medrestore.checkpoint import load_generator
+from medrestore.errors import MedrestoreError
+from medrestore.imaging import Image, destination, frames, from_unit, is_image, read, to_unit, window_of, write
+from medrestore.inference.tiling import restore_image
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many images were restored, and which were not, with the reason."""
+
+    restored: int
+    failed: list[tuple[Path, str]]
+
+
+def restore_files(
+    run: Path,
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    memory_bytes: int,
+    window: str | list[float] | None,
+    device: torch.device,
+    track: Callable[[Iterable[Path], str], Iterable[Path]],
+) -> Outcome:
+    """Restore every image below `source` into `output`; one bad file does not stop the rest.
+
+    Args:
+        run: a run directory or a `.safetensors` file.
+        source: an image, or a folder that is walked.
+        output: the folder; created.
+        overwrite: replace files that are there.
+        memory_bytes: larger images are tiled.
+        window: for physical values; None = as in training.
+        device: where the generator runs.
+        track: shows progress.
+
+    Raises:
+        MedrestoreError: nothing to restore, no generator, or an output that is the input.
+    """
+    generator, about = load_generator(run)
+    generator = generator.to(device)
+    files = _inputs(source)
+    base = source if source.is_dir() else source.parent
+    if output.resolve() == base.resolve():
+        raise MedrestoreError(f"output={output} is the input folder; type another output, the input is never replaced")
+    setting = window if window is not None else about["window"]
+    failed: list[tuple[Path, str]] = []
+    notes: set[str] = set()
+    restored = 0
+    for path in track(files, "restoring"):
+        try:
+            note = _restore_one(path, output / path.relative_to(base), generator, setting, overwrite, memory_bytes)
+        except MedrestoreError as error:
+            failed.append((path, str(error)))
+            print(f"not restored: {error}", file=sys.stderr)
+            continue
+        restored += 1
+        if note is not None and note not in notes:
+            notes.add(note)
+            print(f"note: {note}", file=sys.stderr)
+    return Outcome(restored, failed)
+
+
+def _inputs(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise MedrestoreError(f"input={source} does not exist; type input=<image or folder>")
+    files = sorted(path for path in source.rglob("*") if path.is_file() and is_image(path))
+    if not files:
+        count = sum(path.is_file() for path in source.rglob("*"))
+        raise MedrestoreError(f"input={source} holds no image ({count} other files); type input=<image or folder>")
+    return files
+
+
+def _restore_one(
+    path: Path, target: Path, generator: nn.Module, setting: Any, overwrite: bool, memory_bytes: int
+) -> str | None:
+    """Restore one file and return what the user should know about its format, if anything."""
+    count = frames(path)
+    if count > 1:
+        raise MedrestoreError(f"{path} holds {count} slices; split it into single images first")
+    image = read(path)
+    written = destination(target, image)
+    if written.exists() and not overwrite:
+        raise MedrestoreError(f"{written} exists; type overwrite=true to replace it")
+    pixels = restore_record(generator, image, setting, memory_bytes)
+    written.parent.mkdir(parents=True, exist_ok=True)
+    spacing = None
+    if image.spacing is not None:
+        scale = int(generator.scale)  # type: ignore[arg-type]
+        spacing = (image.spacing[0] / scale, image.spacing[1] / scale)
+    write(target, pixels, replace(image, spacing=spacing))
+    if written.suffix != path.suffix:
+        return f"{image.metadata['format']} input is written as {written.suffix} with its physical values"
+    return None
+
+
+def restore_record(generator: nn.Module, image: Image, setting: Any, memory_bytes: int) -> Tensor:
+    """Restore an image record to physical values `(C, scale*H, scale*W)`.
+
+    Where the input lies outside the window, its own values are kept (same size only).
+
+    Args:
+        generator: in evaluation mode.
+        image: the record.
+        setting: the window, see `imaging.window_of`.
+        memory_bytes: larger images are tiled.
+    """
+    window = window_of(image, setting)
+    restored = restore_image(generator, to_unit(image.pixels, window), memory_bytes=memory_bytes)
+    same_size = restored.shape[1:] == image.pixels.shape[1:]
+    physical = from_unit(restored.clamp(0, 1), window, image.pixels if same_size else None)
+    if image.mask is not None and same_size:
+        physical = torch.where(image.mask, physical, image.pixels)
+    return physical

@@ -1,0 +1,72 @@
+"""The commands as a user types them, in processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TINY, TINY_WGAN
+
+
+def command(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"medrestore.{name}", *arguments], capture_output=True, text=True, cwd=cwd, timeout=300
+    )
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "restore", "inspect_data"])
+def test_help_names_the_keys_and_imports_nothing_heavy(name: str, tmp_path: Path) -> None:
+    script = (
+        f"import sys; sys.argv = ['x', '--help']; from medrestore.{name} import {name} as c\n"
+        "try: c()\nexcept SystemExit: pass\n"
+        "print([m for m in ('torch', 'hydra', 'numpy', 'pytorch_lightning') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert f"python -m medrestore.{name}" in done.stdout and "keys:" in done.stdout
+
+
+def test_train_without_experiment_lists_them(tmp_path: Path) -> None:
+    done = command("train", cwd=tmp_path)
+    assert done.returncode == 2 and "cervix_deblur" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["experiment=cervix_deblur", "model.critc_steps=1"], "did you mean 'model.critic_steps'?"),
+        (["experiment=cervix_deblur", "dataset=cervix", "dataset.root=/nowhere"], "dataset.root"),
+        (["experiment=cervix_deblur", "ckpt=last"], "hydra.run.dir"),
+    ],
+)
+def test_a_mistake_is_one_line_code_2_and_no_directory(arguments: list[str], told: str, tmp_path: Path) -> None:
+    done = command("train", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and told in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_train_restore_inspect_by_command(tmp_path: Path, photographs: Path) -> None:
+    (photographs / "patient 1" / "broken.png").write_bytes(b"\x89PNG\r\n")
+    source = ["dataset=cervix", f"dataset.root={photographs}", "dataset.groups=folder"]
+    tiny = [*TINY[3:], *TINY_WGAN, "epochs=1", "pretrain_epochs=0", "evaluation.lpips=false"]
+    done = command("train", "experiment=cervix_deblur", *source, *tiny, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "broken.png" in done.stderr
+    directory = done.stdout.strip().splitlines()[-1].removeprefix("run directory: ")
+    done = command("restore", f"run={directory}", f"input={photographs}", "output=out", cwd=tmp_path)
+    assert done.returncode == 1 and "broken.png" in done.stderr, done.stderr
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 9
+    done = command("restore", f"run={directory}", f"input={photographs}", "output=out", cwd=tmp_path)
+    assert done.returncode == 1 and "overwrite=true" in done.stderr
+    done = command("inspect_data", *source, "sampling.crop=32", cwd=tmp_path)
+    assert done.returncode == 1 and "broken.png" in done.stdout and (tmp_path / "inspection/preview.png").exists()
+
+
+def test_a_sweep_trains_each_job_and_lists_a_failing_one(tmp_path: Path) -> None:
+    arguments = ["-m", "experiment=cervix_deblur", *TINY, *TINY_WGAN, "epochs=1", "pretrain_epochs=0"]
+    done = command("train", *arguments, "seed=1,2", "evaluation.lpips=false", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("outputs/cervix_deblur/sweep_*/*/generator.safetensors"))) == 2

@@ -1,0 +1,125 @@
+"""Configuration: composition order, one-line errors, quoted paths, checks before any computing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from medrestore.config import CONF_DIR, build, check, compose, overlay, quote_path
+from medrestore.errors import MedrestoreError
+
+EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("budget", ["quick", "paper"])
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_and_passes_the_checks(experiment: str, budget: str) -> None:
+    config = compose("train", [f"experiment={experiment}", f"budget={budget}"])
+    check(config)
+    assert config.about.experiment == experiment and config.about.budget == budget
+
+
+def test_command_line_beats_recipe_beats_root() -> None:
+    assert compose("train", []).epochs == 20
+    assert compose("train", ["experiment=cervix_deblur", "budget=paper"]).epochs == 300
+    assert compose("train", ["experiment=cervix_deblur", "budget=paper", "epochs=7"]).epochs == 7
+
+
+def test_generator_group_leaves_nothing_of_another_class() -> None:
+    config = compose("train", ["experiment=cervix_deblur", "network@model.generator=nafnet"])
+    assert "depth" not in config.model.generator and config.model.generator.middle_blocks == 1
+
+
+def test_paper_recipe_is_the_papers() -> None:
+    config = compose("train", ["experiment=cervix_deblur", "budget=paper"])
+    assert (config.epochs, config.sampling.batch_size, config.sampling.crop) == (300, 8, 256)  # S1 II.B, DeblurGAN 5
+    assert (config.sampling.split.train, config.sampling.split.test) == (2048, 352)  # S1 II.B
+    model = config.model
+    assert (model.critic_steps, model.penalty_weight, model.decay_from) == (5, 10.0, 0.5)  # DeblurGAN 5
+    assert (model.generator.width, model.generator.blocks, model.generator.dropout) == (64, 9, 0.5)
+    assert list(model.generator_optimizer.betas) == [0.5, 0.999] and model.generator_optimizer.lr == 1e-4
+    assert config.loss.feature.weight == 100.0 and config.loss.feature.term.distance == "l2"
+    assert list(config.loss.feature.term.features.layers) == ["conv3_3"]
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("model.critc_steps=3", "did you mean 'model.critic_steps'"),
+        ("critic_steps=3", "did you mean 'model.critic_steps'"),
+        ("experiment=cervix_debur", "did you mean 'cervix_deblur'"),
+        ("hardware=gpuu", "did you mean 'gpu'"),
+        ("seeed=3", "did you mean 'seed'"),
+        ("dataset.root=(a", "dataset.root=(a"),
+    ],
+)
+def test_hydra_errors_are_one_line_with_the_near_match(override: str, told: str) -> None:
+    with pytest.raises(MedrestoreError) as error:
+        compose("train", ["experiment=cervix_deblur", override])
+    assert told in str(error.value) or override == "experiment=cervix_debur"
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("+model.critc_steps=3", "did you mean 'critic_steps'"),
+        ("+epoch=3", "did you mean 'epochs'"),
+        ("model.critic_steps=0", "type model.critic_steps=1"),
+        ("epochs=0", "type epochs=1"),
+        ("pretrain_epochs=40", "type pretrain_epochs="),
+        ("select=psnr", "select=val/psnr"),
+        ("degradation=downsample", "model.generator.scale=2"),
+        ("model=paired_regression", "is not an argument of"),
+    ],
+)
+def test_checks_name_the_override_to_type(override: str, told: str) -> None:
+    with pytest.raises(MedrestoreError, match=told):
+        check(compose("train", ["experiment=cervix_deblur", override]))
+
+
+def test_crop_must_fit_the_strided_generator() -> None:
+    with pytest.raises(MedrestoreError, match="type sampling.crop=100"):
+        check(compose("train", ["experiment=cervix_deblur", "budget=paper", "sampling.crop=102"]))
+
+
+def test_batch_norm_critic_with_penalty_warns() -> None:
+    notes = check(compose("train", ["experiment=cervix_deblur", "+model.critic.norm=batch"]))
+    assert any("model.critic.norm=instance" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "name", ["C1Aceto (1).jpg", "Übersicht [neu]", "a=b", "x, y", "it's", "{curly}", "trailing\\", "p/q.png"]
+)
+def test_awkward_paths_reach_the_config_unchanged(name: str) -> None:
+    config = compose("train", ["dataset=cervix", quote_path(f"dataset.root={name}")])
+    assert config.dataset.root == name
+
+
+def test_quoting_leaves_lists_sweeps_and_other_keys_alone() -> None:
+    assert quote_path("dataset.root=[a,b]") == "dataset.root=[a,b]"
+    assert quote_path("dataset.root=a,b", sweep=True) == "dataset.root=a,b"
+    assert quote_path("seed=1,2") == "seed=1,2"
+
+
+def test_overlay_changes_only_what_is_given() -> None:
+    base = OmegaConf.create(OmegaConf.to_container(compose("train", ["experiment=cervix_deblur"]), resolve=True))
+    changed = overlay(base, ["dataset=cervix", "dataset.root=/x", "seed=4"])
+    assert changed.dataset.root == "/x" and "patients" not in changed.dataset
+    assert changed.seed == 4 and changed.sampling == base.sampling
+    assert base.seed == 0
+    with pytest.raises(MedrestoreError, match="did you mean 'seed'"):
+        overlay(base, ["sed=4"])
+
+
+def test_build_refuses_foreign_targets() -> None:
+    with pytest.raises(MedrestoreError, match="os.system"):
+        build(OmegaConf.create({"x": {"_target_": "os.system", "command": "true"}}))
+
+
+def test_the_configs_ship_with_the_package() -> None:
+    assert (CONF_DIR / "train.yaml").is_file()
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    assert '"conf" = "medrestore/conf"' in text
