@@ -132,7 +132,7 @@ def audit(
             source.load_degraded(item)
             source.load_mask(item)
         except MedrestoreError as error:
-            left_out.append(LeftOut(item.path or Path(item.key), str(error)))
+            left_out.append(LeftOut.because(item.path or Path(item.key), error))
             continue
         readable.append(item)
         sizes[image.pixels.shape[1], image.pixels.shape[2]] += 1

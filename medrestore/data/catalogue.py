@@ -55,6 +55,11 @@ class LeftOut:
     path: Path
     reason: str
 
+    @classmethod
+    def because(cls, path: Path, error: MedrestoreError) -> LeftOut:
+        """Make an entry of what a reader says about a file, without repeating the file's name."""
+        return cls(path, str(error).removeprefix(f"cannot read {path}: "))
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:

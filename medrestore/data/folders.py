@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from medrestore.data.listing import Entry, role_names
 from medrestore.data.manifest import NAME, read_manifest
 from medrestore.data.matching import match_by_name
 from medrestore.data.names import is_mask
-from medrestore.data.tree import Tree, scan
+from medrestore.data.tree import Tree, distinct_names, scan
 from medrestore.errors import MedrestoreError
 
 Groups = Literal["auto", "manifest", "folder", "item"]
@@ -39,7 +39,7 @@ class FolderSource:
         name: Name of the whole in messages; "" for the folders' names.
 
     Raises:
-        MedrestoreError: No folder given, or a word in both lists of roles.
+        MedrestoreError: No folder given, an unknown choice, or a word in both lists of roles.
     """
 
     def __init__(
@@ -54,6 +54,9 @@ class FolderSource:
         folders = [root] if isinstance(root, str | Path) else list(root)
         if not folders or not all(str(folder).strip() for folder in folders):
             raise MedrestoreError("no folder of images is named; type dataset.root=DIR")
+        for key, value, choices in (("groups", groups, get_args(Groups)), ("labels", labels, get_args(Labels))):
+            if value not in choices:
+                raise MedrestoreError(f"dataset.{key}={value!r} is not known; type one of {', '.join(choices)}")
         self.roots = [Path(folder).expanduser() for folder in folders]
         self.groups: Groups = groups
         self.labels: Labels = labels
@@ -71,18 +74,15 @@ class FolderSource:
         notes: list[str] = []
         trees = [scan(root) for root in self.roots]
         seen: set[Path] = set()
-        for tree, name in zip(trees, _distinct_names([tree.root for tree in trees]), strict=True):
-            images = tuple(file for file in tree.images if tree.path(file) not in seen)
-            if tree.images and not images:
-                continue
-            part = self._of_tree(replace(tree, images=images), name)
-            seen |= {tree.path(file) for file in images}
+        for tree, name in zip(trees, distinct_names([tree.root for tree in trees]), strict=True):
+            part = self._of_tree(tree, name, seen)
+            seen |= {tree.path(file) for file in tree.images}
             items += part.items
             left_out += part.left_out
             notes += [f"{name}: {note}" if len(trees) > 1 else note for note in part.notes]
-        return Catalogue(tuple(items), tuple(sorted(left_out, key=lambda entry: str(entry.path))), tuple(notes))
+        return Catalogue(tuple(items), _sorted(left_out), tuple(notes))
 
-    def _of_tree(self, tree: Tree, name: str) -> Catalogue:
+    def _of_tree(self, tree: Tree, name: str, seen: set[Path]) -> Catalogue:
         listing = read_manifest(tree, self.roles, keep_groups=self.groups == "manifest")
         listed = listing is not None
         if not listed and self.groups == "manifest":
@@ -93,18 +93,22 @@ class FolderSource:
         listing = listing or recognise(tree, self.roles)
         items: list[Item] = []
         left_out = [*tree.left_out, *listing.left_out]
-        unknown = 0
-        for entry in listing.entries:
+        fresh = [entry for entry in listing.entries if tree.path(entry.file) not in seen]
+        known: list[bool] = []
+        for entry in fresh:
             try:
                 group = self._group(tree, name, entry, listed)
                 items += self._items(tree, name, entry, group, left_out)
-                unknown += group is None
+                known.append(group is not None)
             except MedrestoreError as error:
-                left_out.append(LeftOut(tree.path(entry.file), str(error)))
+                left_out.append(LeftOut.because(tree.path(entry.file), error))
         notes = list(listing.notes)
-        if unknown and self.groups != "item":
-            notes.append(_unknown(unknown, len(listing.entries)))
-        if not items:
+        if not all(known) and self.groups != "item":
+            which = f" for {known.count(False)} of {len(known)} files" if any(known) else ""
+            notes.append(
+                f"patients unknown{which}: every image is its own group; give dataset.groups=folder or a {NAME}"
+            )
+        if not items and len(fresh) == len(listing.entries):
             raise MedrestoreError(_nothing(tree, left_out, notes))
         return Catalogue(tuple(items), tuple(left_out), tuple(notes))
 
@@ -206,10 +210,15 @@ class FolderPairs:
         ]
         fitting: dict[Path, Path] = {}
         for file, path in files.items():
+            if file not in matched:
+                left_out.append(LeftOut(path, f"no image in {partners.root} has its name"))
+                continue
+            partner = partners.path(matched[file])
             try:
-                fitting[path] = _partner(path, matched.get(file), partners)
+                require_partner(path, partner)
+                fitting[path] = partner
             except MedrestoreError as error:
-                left_out.append(LeftOut(path, str(error)))
+                left_out.append(LeftOut.because(path, error))
         items = tuple(
             replace(item, role="target", degraded=fitting[item.path]) for item in targets.items if item.path in fitting
         )
@@ -219,7 +228,7 @@ class FolderPairs:
                 f"{left_out[0].path.name}: {left_out[0].reason}; type dataset.degraded=DIR dataset.target=DIR with two "
                 "folders of the same file names"
             )
-        return Catalogue(items, tuple(sorted(left_out, key=lambda entry: str(entry.path))), targets.notes)
+        return Catalogue(items, _sorted(left_out), targets.notes)
 
     def load(self, item: Item) -> imaging.Image:
         """Read the target of a pair in physical units."""
@@ -238,25 +247,8 @@ class FolderPairs:
         return label_of(item)
 
 
-def _partner(target: Path, file: str | None, partners: Tree) -> Path:
-    if file is None:
-        raise MedrestoreError(f"no image in {partners.root} has its name")
-    require_partner(target, partners.path(file))
-    return partners.path(file)
-
-
-def _distinct_names(roots: Sequence[Path]) -> list[str]:
-    """Return the shortest ends of the roots' paths that tell them apart; keys must not depend on where the data lie."""
-    for depth in range(1, max(len(root.parts) for root in roots)):
-        names = ["/".join(root.parts[-depth:]) for root in roots]
-        if len(set(names)) == len(set(roots)):
-            return names
-    return [str(root) for root in roots]
-
-
-def _unknown(count: int, total: int) -> str:
-    which = "" if count == total else f" for {count} of {total} files"
-    return f"patients unknown{which}: every image is its own group; give groups=folder or a {NAME}"
+def _sorted(left_out: Sequence[LeftOut]) -> tuple[LeftOut, ...]:
+    return tuple(sorted(set(left_out), key=lambda entry: (str(entry.path), entry.reason)))
 
 
 def _nothing(tree: Tree, left_out: Sequence[LeftOut], notes: Sequence[str]) -> str:

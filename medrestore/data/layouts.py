@@ -13,7 +13,17 @@ from pathlib import PurePosixPath
 
 from medrestore.data.catalogue import LeftOut, Role, Split
 from medrestore.data.listing import Entry, Listing, pair_masks, with_official_split
-from medrestore.data.names import folders_of, is_content, is_mask, name_patients, part_of, split_name, suffix_of
+from medrestore.data.names import (
+    companions,
+    folders_of,
+    is_content,
+    is_mask,
+    may_be_shown,
+    name_patients,
+    part_of,
+    split_name,
+    suffix_of,
+)
 from medrestore.data.tables import read_rows, read_table
 from medrestore.data.tree import Tree
 
@@ -156,6 +166,13 @@ def by_folders(tree: Tree, roles: Mapping[str, Role]) -> Listing:
     """
     images = [file for file in tree.images if not is_mask(file)]
     masks, notes = pair_masks(images, [file for file in tree.images if is_mask(file)])
+    beside = {file for file in companions(images) if folders_of(file)[-1].lower() not in roles}
+    if beside:
+        folders = ", ".join(sorted({folders_of(file)[-1] for file in beside}))
+        notes.append(
+            f"{len(beside)} files left out: in {folders} they have the names of files in the folder images beside"
+        )
+        images = [file for file in images if file not in beside]
     trails = {
         file: tuple(
             name for name in folders_of(file) if not (is_content(name) or split_name(name) or name.lower() in roles)
@@ -168,7 +185,7 @@ def by_folders(tree: Tree, roles: Mapping[str, Role]) -> Listing:
             file,
             group=_patient(trail, patients, classes),
             role=_role((tree.root.name, *folders_of(file)), roles),
-            label="/".join(trail[level] for level in classes if level < len(trail)),
+            label=_label(trail, classes),
             split=part_of(file),
             mask=tree.path(masks[file]) if file in masks else None,
         )
@@ -182,6 +199,11 @@ def _patient(trail: tuple[str, ...], level: int | None, classes: list[int]) -> s
     if level is None or len(trail) <= level:
         return None
     return "/".join(name for place, name in enumerate(trail[: level + 1]) if place not in classes)
+
+
+def _label(trail: tuple[str, ...], classes: list[int]) -> str:
+    """Return the folders that are classes; a name with a number among them may be a patient's and is not shown."""
+    return "/".join(trail[level] for level in classes if level < len(trail) and may_be_shown(trail[level]))
 
 
 def _role(names: tuple[str, ...], roles: Mapping[str, Role]) -> Role:

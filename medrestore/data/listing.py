@@ -93,6 +93,6 @@ def pair_masks(images: Sequence[str], masks: Sequence[str]) -> tuple[dict[str, s
     notes = [
         f"{several} images have more than one mask file; the first by name is taken" if several else "",
         f"{lonely} masks or labels left out: no image has their name" if lonely else "",
-        f"{len(maps)} label maps of whole scenes left out" if maps else "",
+        f"{len(maps)} label maps left out" if maps else "",
     ]
     return {image: files[0] for image, files in found.items()}, [note for note in notes if note]

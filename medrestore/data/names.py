@@ -15,13 +15,14 @@ _MASK_WORDS = (
 )
 _MASK_FOLDER = re.compile(rf"(?:^|[^a-z])(?:{_MASK_WORDS})(?:[^a-z]|$)")
 _MASK_STEM = re.compile(rf"[_\-. ](?:{_MASK_WORDS}|\d(?:st|nd|rd)ho)$")
-_MAPS_OF_CLASSES = re.compile(r"(?:^|[^a-z])(?:semantic|instances?|panoptic|polygons?|colou?rmaps?)(?:[^a-z]|$)")
+_CLASS_MAP = re.compile(r"(?:^|[^a-z])(?:labels?|semantic|instances?|panoptic|polygons?|colou?rmaps?)(?:[^a-z]|$)")
 
 _SPLIT = re.compile(
     r"(?:[a-z]\. ?)?(?P<part>train|training|val|valid|validation|dev|test|testing)(?:[ _-]?(?:set|data|images?|stg\d))?"
 )
 _PARTS: dict[str, Split] = {"train": "train", "val": "val", "dev": "val", "test": "test"}
 
+_IMAGES = re.compile(r"images?|imgs?|image_\d+")
 _CONTENT = re.compile(
     r"images?|imgs?|image_\d+|pictures?|photos?|originals?|raw|data|dataset|files?|inputs?|frames|slices|"
     r"jpe?gs?|pngs?|tiffs?|dcm|dicom|nifti|\d+k|(?:fold|part|batch|chunk|set)[ _-]?\d+|v?\d+(?:\.\d+)+|"
@@ -48,23 +49,29 @@ def folders_of(file: str) -> tuple[str, ...]:
 
 
 def is_mask(file: str) -> bool:
-    """Say whether a name is that of a mask, a label map or an annotation rather than of an image.
-
-    The deepest folder that says something decides: `A. Segmentation/1. Original Images` holds images.
-    """
-    if _MASK_STEM.search(_plain(stem_of(file))):
-        return True
-    for name in reversed(folders_of(file)):
-        if is_content(name):
-            return False
-        if _MASK_FOLDER.search(_plain(name)):
-            return True
-    return False
+    """Say whether a name is that of a mask, a label map or an annotation rather than of an image."""
+    return _mask_name(file) != ""
 
 
 def is_class_map(file: str) -> bool:
-    """Say whether a mask file holds class numbers or colours of a whole scene: no region that could be marked."""
-    return any(_MAPS_OF_CLASSES.search(_plain(name)) for name in (*folders_of(file), stem_of(file)))
+    """Say whether a mask file is a label map: it numbers the classes of a scene and marks no region."""
+    return bool(_CLASS_MAP.search(_mask_name(file)))
+
+
+def _mask_name(file: str) -> str:
+    """Return the name that makes a file a mask, "" for images.
+
+    The deepest folder that says something decides: `A. Segmentation/1. Original Images` holds images.
+    """
+    stem = _plain(stem_of(file))
+    if _MASK_STEM.search(stem):
+        return stem
+    for name in map(_plain, reversed(folders_of(file))):
+        if is_content(name):
+            return ""
+        if _MASK_FOLDER.search(name):
+            return name
+    return ""
 
 
 def partner_key(file: str) -> tuple[str, ...]:
@@ -102,11 +109,38 @@ def name_patients(names: Sequence[str]) -> bool:
     Patients have numbers in their names (`case 12`, `p07`, a date, a UID) or are very many; classes are words
     (`normal`), `Type_1` and the like, or single digits.
     """
-    names = [_plain(name) for name in names]
     if all(re.fullmatch(r"\d", name) for name in names):
         return False
-    numbered = sum(bool(re.search(r"\d", name)) and not _CLASS.match(name) for name in names)
-    return 2 * numbered > len(names) or len(names) > 20
+    return 2 * sum(map(is_numbered, names)) > len(names) or len(names) > 20
+
+
+def is_numbered(name: str) -> bool:
+    """Say whether a name has a number that is not that of a class."""
+    return bool(re.search(r"\d", name)) and not _CLASS.match(_plain(name))
+
+
+def may_be_shown(name: str) -> bool:
+    """Say whether a folder's name can stand in a table as a label: not where its number may be a patient's."""
+    return not is_numbered(name) or len(name) == 1
+
+
+def companions(files: Sequence[str]) -> list[str]:
+    """Return the files that go with others: in a folder beside `images`, all with the names of files in `images`."""
+    by_folder: dict[tuple[str, ...], dict[str, str]] = {}
+    for file in files:
+        by_folder.setdefault(folders_of(file), {})[_plain(stem_of(file))] = file
+    parents = {folder[:-1]: set(stems) for folder, stems in by_folder.items() if _is_images(folder)}
+    found: list[str] = []
+    for folder, stems in by_folder.items():
+        if not folder or _is_images(folder) or split_name(folder[-1]):
+            continue
+        if stems.keys() <= parents.get(folder[:-1], set()):
+            found += stems.values()
+    return found
+
+
+def _is_images(folder: tuple[str, ...]) -> bool:
+    return bool(folder) and bool(_IMAGES.fullmatch(_plain(folder[-1])))
 
 
 def _plain(name: str) -> str:

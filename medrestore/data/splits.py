@@ -41,7 +41,7 @@ def split_items(
         The part of each key.
 
     Raises:
-        MedrestoreError: Fewer than three groups, or sizes that make no sense.
+        MedrestoreError: Fewer than three groups, sizes that make no sense, or an official list that divides a group.
     """
     shares = _shares(sizes, len(items))
     groups: dict[str, list[Item]] = defaultdict(list)
@@ -50,7 +50,7 @@ def split_items(
     if len(groups) < FEWEST_GROUPS:
         raise MedrestoreError(
             f"a split needs {FEWEST_GROUPS} patients or scenes, found {len(groups)} in {len(items)} images; "
-            "add images of others, or type dataset.groups=item if every image is another patient"
+            "add images of others, or type dataset.groups=item to divide the files one by one, patients or not"
         )
     official: dict[str, Part | None] = {group: _official(members) for group, members in groups.items()}
     free = {group: members for group, members in groups.items() if official[group] is None}
@@ -84,7 +84,14 @@ def _shares(sizes: Mapping[Part, float | int], total: int) -> dict[Part, float]:
 
 
 def _official(members: Sequence[Item]) -> Part | None:
-    """Return the official part of a group; of several the first, for `check_disjoint` to find."""
+    """Return the official part of a group, None where the list does not name it."""
+    found = {item.split: item for item in members if item.split != ""}
+    if len(found) > 1:
+        (one, first), (two, second) = sorted(found.items())[:2]
+        raise MedrestoreError(
+            f"the official list divides a patient or scene: {_named(first)} is in {one}, {_named(second)} in {two}; "
+            "type sampling.split.file=FILE with another list, or dataset.groups=item if they are not of one patient"
+        )
     return next((item.split for item in members if item.split != ""), None)
 
 

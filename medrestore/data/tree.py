@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -77,6 +78,15 @@ def scan(root: Path) -> Tree:
             else:
                 others.append(file)
     return Tree(root, tuple(sorted(images, key=_order)), tuple(sorted(others, key=_order)), tuple(left_out))
+
+
+def distinct_names(roots: Sequence[Path]) -> list[str]:
+    """Return the shortest ends of the roots' paths that tell them apart; keys must not depend on where the data lie."""
+    for depth in range(1, max(len(root.parts) for root in roots)):
+        names = ["/".join(root.parts[-depth:]) for root in roots]
+        if len(set(names)) == len(set(roots)):
+            return names
+    return [str(root) for root in roots]
 
 
 def _no_folder(root: Path) -> str:

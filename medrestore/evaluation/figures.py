@@ -150,11 +150,9 @@ def maps(errors: Mapping[str, Tensor], ssims: Mapping[str, Tensor]) -> bytes:
     """
     above = {name: _plane(error) for name, error in errors.items()}
     below = {name: _plane(ssim) for name, ssim in ssims.items()}
-    lowest = min(float(np.percentile(plane, 0.5)) for plane in below.values())
-    highest = max(float(np.percentile(plane, 99.5)) for plane in above.values())
     rows = (
-        ("absolute error", above, "magma", (0.0, max(highest, 1 / 255))),
-        ("SSIM map", below, "viridis", (min(max(lowest, -1.0), 0.99), 1.0)),
+        ("absolute error", above, "magma", (0.0, max(_percentile(above, 99.5), 1 / 255))),
+        ("SSIM map", below, "viridis", (min(_percentile(below, 0.5), 0.99), 1.0)),
     )
     columns = max(len(above), len(below))
     height, width = next(iter(above.values())).shape
@@ -171,6 +169,11 @@ def maps(errors: Mapping[str, Tensor], ssims: Mapping[str, Tensor]) -> bytes:
         if drawn is not None:
             figure.colorbar(drawn, ax=list(axes), fraction=0.05, pad=0.02).ax.tick_params(labelsize=8)
     return _png(figure)
+
+
+def _percentile(planes: Mapping[str, NDArray[np.float64]], percent: float) -> float:
+    finite = np.concatenate([plane[np.isfinite(plane)] for plane in planes.values()])
+    return float(np.percentile(finite, percent)) if finite.size else 0.0
 
 
 def kernel_sheet(kernels: Sequence[Tensor], captions: Sequence[str]) -> bytes:

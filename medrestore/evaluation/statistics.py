@@ -69,8 +69,8 @@ def interval(
 
     Whole groups (patients) are drawn with replacement and the mean is taken over all their images, so that images of
     one patient do not pass for independent ones (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8). The
-    percentiles lie further out the fewer groups there are, because plain ones cover the mean too seldom (about 89 instead
-    of 95 times in 100 with ten patients): "expanded percentiles" of Hesterberg, The American Statistician 69(4), 2015.
+    percentiles lie further out the fewer groups there are, because plain ones cover the mean too seldom (with ten
+    patients about 89 times in 100): "expanded percentiles" of Hesterberg, The American Statistician 69(4), 2015.
 
     Args:
         values: one finite value an image.

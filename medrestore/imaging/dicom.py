@@ -18,6 +18,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 
 from medrestore.imaging.dicom_values import frame_value, number, physical
@@ -41,7 +42,9 @@ def decode(path: Path, frame: int | None) -> Image:
     dataset = _dataset(path, header_only=False)
     frames = _check(dataset)
     index = pick_frame(frame, frames)
-    stored = pixel_array(dataset, index=index)
+    # The compiled RLE decoder panics on damaged data with something that is no Exception, and prints a backtrace.
+    plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else ""
+    stored = pixel_array(dataset, index=index, decoding_plugin=plugin)
     values = physical(dataset, stored, index)
     modality = str(dataset.get("Modality") or "").strip()
     bits = max(values.bits, int(dataset.BitsAllocated))

@@ -38,7 +38,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn every failure inside into one MedrestoreError line that names the file, and keep warnings in.
 
     Raises:
-        MedrestoreError: For any exception inside.
+        MedrestoreError: For any failure inside.
     """
     with _quiet():
         try:
@@ -76,16 +76,18 @@ def pick_frame(frame: int | None, count: int, default: int = 0) -> int:
     return frame
 
 
-def to_tensor(values: np.ndarray) -> Tensor:
-    """An array of shape ``(H, W)`` or ``(H, W, 3)`` as a float32 tensor of shape ``(C, H, W)``.
+def to_tensor(values: np.ndarray, white: int = 1) -> Tensor:
+    """An array of shape ``(H, W)`` or ``(H, W, 3)``, divided by ``white``, as a float32 tensor ``(C, H, W)``.
 
     Raises:
         Refusal: When it holds NaN or infinite values.
     """
     planes = values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf and is refused below
-        pixels = np.ascontiguousarray(planes, dtype=np.float32)
-    if not np.isfinite(pixels).all():
+        pixels = np.array(planes, dtype=np.float32, order="C")  # the only copy, for images may be large
+    if white != 1:
+        pixels /= white
+    if values.dtype.kind == "f" and not np.isfinite(pixels).all():
         bad = int(pixels.size - np.isfinite(pixels).sum())
         raise Refusal(f"it holds {bad:,} values that are NaN or infinite: replace them first")
     return torch.from_numpy(pixels)

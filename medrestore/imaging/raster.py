@@ -25,7 +25,7 @@ def decode(path: Path, format: RasterFormat, frame: int | None) -> Image:
         stored = _decode_pillow(path, format, frame)
     bits = stored.dtype.itemsize * 8
     return Image(
-        pixels=to_tensor(stored.astype(np.float32) / np.float32(2**bits - 1)),
+        pixels=to_tensor(stored, white=2**bits - 1),
         spacing=None,
         unit="intensity",
         window=None,

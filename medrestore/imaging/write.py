@@ -25,6 +25,7 @@ _SUFFIXES = {
     "bmp": (".bmp",),
     "tiff": (".tif", ".tiff"),
 }
+_ROWS = 128
 
 
 def destination(path: Path, like: Image) -> Path:
@@ -93,14 +94,21 @@ def _dtype(like: Image) -> np.dtype:
 
 def _stored(pixels: Tensor, like: Image) -> np.ndarray:
     """Values as stored, (H, W) or (H, W, 3)."""
-    values = pixels.detach().cpu().numpy().astype(np.float64)
+    values = pixels.detach().cpu().numpy()
     values = values[0] if values.shape[0] == 1 else np.moveaxis(values, 0, -1)
     dtype = _dtype(like)
     if dtype.kind == "f":
         return values.astype(dtype)
-    if like.unit == "intensity":
-        values = values * np.iinfo(dtype).max
-    return np.rint(values).clip(np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    stored = np.empty(values.shape, dtype)
+    for start in range(
+        0, len(values), _ROWS
+    ):  # in strips, for in float64 a large image would need eight times its size
+        strip = values[start : start + _ROWS].astype(np.float64)
+        if like.unit == "intensity":
+            strip *= high
+        stored[start : start + _ROWS] = np.rint(strip).clip(low, high)
+    return stored
 
 
 def _encode(stored: np.ndarray, like: Image) -> bytes:

@@ -34,9 +34,7 @@ def test_ranks_share_each_global_batch(ranks: int) -> None:
     whole = epoch(EpochSampler(23, 4, seed=1), 3)
     shares = [epoch(EpochSampler(23, 4, seed=1, rank=rank, ranks=ranks), 3) for rank in range(ranks)]
     size = 4 // ranks
-    joined = [
-        entry for batch in range(5) for share in shares for entry in share[batch * size : (batch + 1) * size]
-    ]
+    joined = [entry for batch in range(5) for share in shares for entry in share[batch * size : (batch + 1) * size]]
     assert joined == whole
 
 

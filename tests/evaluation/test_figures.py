@@ -122,6 +122,12 @@ def test_maps_share_one_scale():
     assert half[below[0]].sum() > half[below[1]].sum()
 
 
+def test_maps_of_a_broken_output_are_still_drawn():
+    broken, whole = torch.full((1, 20, 20), math.nan), torch.full((1, 20, 20), 0.1)
+    assert _decoded(maps({"a": whole, "b": broken}, {"a": whole, "b": broken})).size
+    assert _decoded(maps({"b": broken}, {"b": broken})).size
+
+
 def test_kernels_are_shown_at_one_pixel_size():
     delta, line = torch.ones(1, 1), torch.full((1, 9), 1 / 9)
     canvas = _decoded(kernel_sheet([delta, line], ["delta", "9 px"])).astype(int)
@@ -169,11 +175,13 @@ def test_score_plots():
     ]
     scores.append(Score("identity", "k9", "g9", "psnr", math.inf))
     kinds = {"identity": "reference", "restored": "learned"}
-    boxes = _decoded(box_plot(scores, kinds, "psnr")).astype(int)
-    orange = (boxes[..., 0] > 200) & (boxes[..., 2] < 140)  # the learned row's dots, below the grey reference row's
-    grey = (np.ptp(boxes, axis=2) < 8) & (abs(boxes[..., 0] - 150) < 25)
-    assert orange.sum() > 8 * 5
-    assert orange.nonzero()[0].mean() > np.median(grey.nonzero()[0])
+    rows = []
+    for order in (kinds, dict(reversed(kinds.items()))):
+        boxes = _decoded(box_plot(scores, order, "psnr")).astype(int)
+        orange = (boxes[..., 0] > 200) & (boxes[..., 2] < 140)  # the learned row's dots
+        assert orange.sum() > 8 * 5
+        rows.append(orange.nonzero()[0].mean())
+    assert rows[0] > rows[1] + 20  # from top to bottom as in `kinds`
     assert box_plot(scores, kinds, "ssim") is None
     scatter = _decoded(paired_scatter(scores, "restored", "identity", "psnr")).astype(int)
     dots = (scatter[..., 0] > 180) & (scatter[..., 1] < 160) & (scatter[..., 2] < 120)

@@ -191,7 +191,7 @@ def test_faulty_tables_are_refused():
     scores = _scores("identity", [1.0], ["a"])
     with pytest.raises(MedrestoreError, match=r"Two scores of 'identity' for psnr of image k0"):
         summarise(scores * 2, KINDS, "identity")
-    with pytest.raises(MedrestoreError, match="'identity'.* have no kind"):
+    with pytest.raises(MedrestoreError, match=r"'identity'.* have no kind"):
         summarise(scores, {}, "identity")
     with pytest.raises(MedrestoreError, match="No scores of the reference row 'bicubic'"):
         summarise(scores, KINDS, "bicubic")

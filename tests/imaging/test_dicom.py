@@ -316,6 +316,16 @@ def test_a_data_set_without_preamble_is_read(make_dicom, rng):
     assert torch.equal(read(bare).pixels[0], _grey(stored.astype(np.float64) - 1024))
 
 
+def test_rle_that_decodes_to_more_than_the_header_says_does_not_panic(bundled, tmp_path: Path):
+    dataset = pydicom.dcmread(str(bundled("MR_small_RLE.dcm")))
+    dataset.Rows = 63
+    dataset.save_as(tmp_path / "a.dcm")
+    try:
+        assert torch.equal(read(tmp_path / "a.dcm").pixels, read(bundled("MR_small.dcm")).pixels[:, :63])
+    except MedrestoreError as error:
+        assert "a.dcm" in str(error) and "\n" not in str(error)
+
+
 @pytest.mark.parametrize("name", ["rtplan.dcm", "reportsi.dcm", "waveform_ecg.dcm"])
 def test_files_without_an_image_are_refused(bundled, name: str):
     for action in (read, frames):

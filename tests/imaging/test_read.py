@@ -125,6 +125,15 @@ def test_bombs_are_refused_by_their_header(tmp_path: Path):
         read(tiff)
 
 
+def test_a_tiff_that_declares_more_strips_than_it_has_is_refused(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint8), photometric="minisblack", compression="zlib", rowsperstrip=8)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["ImageLength"].overwrite(2**24)
+    with pytest.raises(MedrestoreError, match="truncated TIFF"):
+        read(path)
+
+
 @pytest.mark.parametrize(("width", "height"), [(0, 4), (4, 0)])
 @pytest.mark.parametrize("depth", [8, 16])
 def test_zero_sizes_are_refused(tmp_path: Path, width: int, height: int, depth: int):

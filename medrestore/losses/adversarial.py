@@ -1,0 +1,110 @@
+"""Adversarial losses in pairs: what the critic minimises and what the generator minimises.
+
+Scores are of any shape, without a sigmoid; a map of scores is averaged over its positions and over the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def wasserstein_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Negative estimate of the Wasserstein distance: mean D(fake) - mean D(real) (arXiv:1704.00028).
+
+    Args:
+        real_scores: the critic's scores of target images.
+        fake_scores: its scores of restored images.
+
+    Returns:
+        A scalar. It means something only with a critic of bounded slope, see `gradient_penalty`.
+    """
+    return fake_scores.mean() - real_scores.mean()
+
+
+def wasserstein_generator_loss(fake_scores: Tensor) -> Tensor:
+    """The generator's side of the Wasserstein distance: -mean D(fake) (arXiv:1704.00028).
+
+    Args:
+        fake_scores: the critic's scores of restored images.
+    """
+    return -fake_scores.mean()
+
+
+def least_squares_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Half the squared distance of real scores to 1 and of fake scores to 0 (LSGAN, arXiv:1611.04076, eq. 9).
+
+    Args:
+        real_scores: the critic's scores of target images.
+        fake_scores: its scores of restored images.
+    """
+    return ((real_scores - 1).square().mean() + fake_scores.square().mean()) / 2
+
+
+def least_squares_generator_loss(fake_scores: Tensor) -> Tensor:
+    """Squared distance of fake scores to 1, not halved, as in CycleGAN (arXiv:1703.10593, section 4).
+
+    Args:
+        fake_scores: the critic's scores of restored images.
+    """
+    return (fake_scores - 1).square().mean()
+
+
+def cross_entropy_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Binary cross-entropy on logits: -log s(D(real)) - log(1 - s(D(fake))) (arXiv:1406.2661, eq. 1).
+
+    Args:
+        real_scores: the critic's scores of target images, before any sigmoid.
+        fake_scores: its scores of restored images.
+    """
+    return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
+
+
+def cross_entropy_generator_loss(fake_scores: Tensor) -> Tensor:
+    """The non-saturating generator loss -log s(D(fake)) (arXiv:1406.2661, section 3).
+
+    Args:
+        fake_scores: the critic's scores of restored images, before any sigmoid.
+    """
+    return F.softplus(-fake_scores).mean()
+
+
+@dataclass(frozen=True)
+class Wasserstein:
+    """`wasserstein_critic_loss` and `wasserstein_generator_loss` as one choice in a config."""
+
+    def critic(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """What the critic minimises."""
+        return wasserstein_critic_loss(real_scores, fake_scores)
+
+    def generator(self, fake_scores: Tensor) -> Tensor:
+        """What the generator minimises."""
+        return wasserstein_generator_loss(fake_scores)
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """`least_squares_critic_loss` and `least_squares_generator_loss` as one choice in a config."""
+
+    def critic(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """What the critic minimises."""
+        return least_squares_critic_loss(real_scores, fake_scores)
+
+    def generator(self, fake_scores: Tensor) -> Tensor:
+        """What the generator minimises."""
+        return least_squares_generator_loss(fake_scores)
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """`cross_entropy_critic_loss` and `cross_entropy_generator_loss` as one choice in a config."""
+
+    def critic(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """What the critic minimises."""
+        return cross_entropy_critic_loss(real_scores, fake_scores)
+
+    def generator(self, fake_scores: Tensor) -> Tensor:
+        """What the generator minimises."""
+        return cross_entropy_generator_loss(fake_scores)
