@@ -161,7 +161,7 @@ def overlay(base: Any, overrides: list[str]) -> Any:
         if (CONF_DIR / key).is_dir() and isinstance(value, str):
             with open_dict(config):
                 config[key] = compose("train", [f"{key}={value}"])[key]
-        elif OmegaConf.select(config, key, default=None) is None and not _has(config, key) and not override.is_add():
+        elif not _has(config, key) and not override.is_add():
             raise MedrestoreError(f"unknown key {key!r}{_near(key, list(_flat_keys(config)))}")
         else:
             OmegaConf.update(config, key, value, force_add=True)
@@ -344,7 +344,7 @@ def _has(config: Any, key: str) -> bool:
 
     parent, _, last = key.rpartition(".")
     node = OmegaConf.select(config, parent, default=None) if parent else config
-    return node is not None and OmegaConf.is_dict(node) and last in node
+    return OmegaConf.is_dict(node) and last in list(node)  # a missing value (???) is a key all the same
 
 
 def _flat_keys(config: Any, prefix: str = "") -> Iterator[str]:
@@ -375,11 +375,11 @@ def _targets(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _root_keys(name: str) -> list[str]:
+    """The top-level keys a configuration may have: those of its root file and the config groups."""
     from omegaconf import OmegaConf
 
-    root = OmegaConf.load(CONF_DIR / f"{name}.yaml")
-    groups = [list(entry)[0].split()[-1] for entry in root.defaults if OmegaConf.is_dict(entry)]
-    return [str(key) for key in root if key not in ("defaults", "hydra")] + [g for g in groups if "/" not in g]
+    groups = [path.name for path in CONF_DIR.iterdir() if path.is_dir()]
+    return [str(key) for key in OmegaConf.load(CONF_DIR / f"{name}.yaml") if key not in ("defaults", "hydra")] + groups
 
 
 def _remove_empty(directory: Path) -> None:

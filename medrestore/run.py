@@ -278,6 +278,8 @@ def _finish_loggers() -> None:
 
 def _quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Lightning 2.6 asks torch 2.15 whether a tree is a leaf in a deprecated way: nothing a user could do.
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*", category=FutureWarning)
     # Loader processes would compete with the training for the same cores; the loader benchmark is the judge.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*is smaller than the logging interval.*")

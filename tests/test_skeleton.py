@@ -39,9 +39,7 @@ class SmallestUnpaired(AbstractRestorer):
         self.adversarial = LeastSquares()
 
     def configure_optimizers(self) -> Any:
-        return self._with_schedule(
-            torch.optim.Adam(self.generator.parameters(), 1e-4), torch.optim.Adam(self.critic.parameters(), 1e-4)
-        )
+        return [torch.optim.Adam(network.parameters(), 1e-4) for network in (self.generator, self.critic)]
 
     def training_step(self, batch: Unpaired, batch_idx: int) -> None:
         generator_optimizer, critic_optimizer = cast(list, self.optimizers())
@@ -60,6 +58,11 @@ def run(directory: Path, *overrides: str) -> Run:
 def summary(directory: Path) -> dict[tuple[str, str], dict[str, str]]:
     with open(directory / "summary.csv", newline="") as file:
         return {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +134,7 @@ def test_restore_keeps_names_and_sizes(paired: Run, photographs: Path, tmp_path:
     )
     assert outcome.restored == 9 and not outcome.failed
     for path in photographs.rglob("*.png"):
-        restored = Image.open(tmp_path / "out" / path.relative_to(photographs))
-        assert restored.size == Image.open(path).size and restored.mode == "RGB"
+        assert pixels(tmp_path / "out" / path.relative_to(photographs)).shape == pixels(path).shape == (48, 56, 3)
 
 
 def test_super_resolution_by_two(tmp_path: Path, photographs: Path) -> None:
@@ -147,9 +149,7 @@ def test_super_resolution_by_two(tmp_path: Path, photographs: Path) -> None:
     restore_files(
         finished.directory, photographs, tmp_path / "out", False, 2**28, None, torch.device("cpu"), lambda items, _: items
     )
-    small, large = (
-        np.asarray(Image.open(root / "patient 0" / "ä (0).png")) for root in (photographs, tmp_path / "out")
-    )
+    small, large = (pixels(root / "patient 0" / "ä (0).png") for root in (photographs, tmp_path / "out"))
     assert large.shape == (2 * small.shape[0], 2 * small.shape[1], 3)
 
 

@@ -65,6 +65,12 @@ class LeftOut:
 class Catalogue:
     """The items of a source in a fixed order, the files left out, and notes on what was left out by rule.
 
+    Attributes:
+        items: What there is.
+        left_out: Files that are no item.
+        notes: Counts of what was left out by rule, and what is not known.
+        licences: Of the images, where a manifest tells.
+
     Raises:
         MedrestoreError: Two items have the same key.
     """
@@ -72,6 +78,7 @@ class Catalogue:
     items: tuple[Item, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    licences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         repeated = [key for key, count in Counter(item.key for item in self.items).items() if count > 1]

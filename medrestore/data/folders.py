@@ -72,6 +72,7 @@ class FolderSource:
         items: list[Item] = []
         left_out: list[LeftOut] = []
         notes: list[str] = []
+        licences: set[str] = set()
         trees = [scan(root) for root in self.roots]
         seen: set[Path] = set()
         for tree, name in zip(trees, distinct_names([tree.root for tree in trees]), strict=True):
@@ -79,8 +80,9 @@ class FolderSource:
             seen |= {tree.path(file) for file in tree.images}
             items += part.items
             left_out += part.left_out
+            licences |= set(part.licences)
             notes += [f"{name}: {note}" if len(trees) > 1 else note for note in part.notes]
-        return Catalogue(tuple(items), _sorted(left_out), tuple(notes))
+        return Catalogue(tuple(items), _sorted(left_out), tuple(notes), tuple(sorted(licences)))
 
     def _of_tree(self, tree: Tree, name: str, seen: set[Path]) -> Catalogue:
         listing = read_manifest(tree, self.roles, keep_groups=self.groups == "manifest")
@@ -110,7 +112,8 @@ class FolderSource:
             )
         if not items and len(fresh) == len(listing.entries):
             raise MedrestoreError(_nothing(tree, left_out, notes))
-        return Catalogue(tuple(items), tuple(left_out), tuple(notes))
+        licences = {entry.licence for entry in fresh if entry.licence}
+        return Catalogue(tuple(items), tuple(left_out), tuple(notes), tuple(sorted(licences)))
 
     def _group(self, tree: Tree, name: str, entry: Entry, listed: bool) -> str | None:
         """Return the group of a file, None where nothing tells."""

@@ -25,6 +25,7 @@ class Entry:
         collection: Name of the collection, "" for the root's own name.
         degraded: Degraded partner of a real pair.
         mask: Mask file.
+        licence: What a manifest says of it, "" where nothing does.
     """
 
     file: str
@@ -35,6 +36,7 @@ class Entry:
     collection: str = ""
     degraded: Path | None = None
     mask: Path | None = None
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ Row = dict[str, str]
 def read_manifest(tree: Tree, roles: Mapping[str, Role], keep_groups: bool = False) -> Listing | None:
     """List the images of a tree as the nearest manifest that names files of it says.
 
-    Columns: `file` (relative to the manifest), and where they are there `role`, `group`, `label`, `dataset`, `split`
-    and `degraded` (the degraded partner of a real pair, relative to the manifest). Rows of role `mask` with the group
+    Columns: `file` (relative to the manifest), and where they are there `role`, `group`, `label`, `dataset`, `split`,
+    `licence` and `degraded` (the degraded partner of a real pair, relative to the manifest). Rows of role `mask` with the group
     and the stem of an image become its mask; rows of roles that are not in `roles` are counted.
 
     Args:
@@ -86,6 +86,7 @@ def _listing(tree: Tree, path: Path, rows: Mapping[str, Row], roles: Mapping[str
             collection=row.get("dataset", ""),
             degraded=_beside(path, row["degraded"]) if row.get("degraded") else None,
             mask=masks.get(file),
+            licence=row.get("licence", ""),
         )
         for file, row in sorted(images.items())
         if file in there

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from medrestore.data.catalogue import Item, LeftOut, Source
 from medrestore.errors import MedrestoreError
@@ -30,7 +31,7 @@ class ImageStore:
         self.channels = channels
         self.budget = budget
         self.used = 0
-        self._kept: dict[str, tuple[Image, Image | None]] = {}
+        self._kept: dict[str, tuple[_Kept, _Kept | None]] = {}
 
     def fill(self, items: Sequence[Item], progress: Progress) -> list[LeftOut]:
         """Decode every item once, keep what fits, and return those that cannot be read, with the reason."""
@@ -50,7 +51,7 @@ class ImageStore:
         """
         if item.key in self._kept:
             image, partner = self._kept[item.key]
-            return _expand(image), None if partner is None else _expand(partner)
+            return image.get(), None if partner is None else partner.get()
         image = _with_channels(self.source.load(item), self.channels)
         partner = self.source.load_degraded(item)
         if partner is not None:
@@ -60,8 +61,8 @@ class ImageStore:
                     f"{item.path}: the degraded partner measures {tuple(partner.pixels.shape[1:])}, "
                     f"the target {tuple(image.pixels.shape[1:])}; register the pair first"
                 )
-        kept = (_compact(image), None if partner is None else _compact(partner))
-        size = sum(part.pixels.nbytes for part in kept if part is not None)
+        kept = (_Kept.of(image), None if partner is None else _Kept.of(partner))
+        size = sum(part.nbytes for part in kept if part is not None)
         if self.used + size <= self.budget:
             self._kept[item.key] = kept
             self.used += size
@@ -76,11 +77,23 @@ def _with_channels(image: Image, channels: int) -> Image:
     return replace(image, pixels=pixels.contiguous())
 
 
-def _compact(image: Image) -> Image:
-    if image.unit == "intensity" and image.metadata.get("bits") == 8:
-        return replace(image, pixels=(image.pixels * 255).round().to(torch.uint8))
-    return image
+@dataclass(frozen=True)
+class _Kept:
+    """A decoded image; one of 8 bits as bytes beside a record without pixels."""
 
+    image: Image
+    stored: Tensor | None
 
-def _expand(image: Image) -> Image:
-    return replace(image, pixels=image.pixels / 255) if image.pixels.dtype == torch.uint8 else image
+    @classmethod
+    def of(cls, image: Image) -> _Kept:
+        if image.unit != "intensity" or image.metadata.get("bits") != 8 or image.mask is not None:
+            return cls(image, None)
+        empty = image.pixels.new_empty(image.pixels.shape[0], 0, 0)
+        return cls(replace(image, pixels=empty), (image.pixels * 255).round().to(torch.uint8))
+
+    @property
+    def nbytes(self) -> int:
+        return self.image.pixels.nbytes if self.stored is None else self.stored.nbytes
+
+    def get(self) -> Image:
+        return self.image if self.stored is None else replace(self.image, pixels=self.stored / 255)

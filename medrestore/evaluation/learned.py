@@ -7,6 +7,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
+from medrestore.classical import Setting
 from medrestore.inference import restore_image
 
 
@@ -27,12 +28,13 @@ class Learned:
         self.generator = generator
         self.memory_bytes = memory_bytes
         self.scale = int(generator.scale)  # type: ignore[arg-type]
+        self.parameters: Setting = {}
 
-    def grid(self) -> list[dict[str, float | int]]:
+    def grid(self) -> list[Setting]:
         """Nothing to tune."""
         return [{}]
 
-    def with_parameters(self, parameters: dict[str, float | int]) -> Self:
+    def with_parameters(self, parameters: Setting) -> Self:
         """Itself: a trained network has no free setting."""
         return self
 

@@ -3,6 +3,7 @@
 from medrestore.imaging.image import Image, Unit
 from medrestore.imaging.read import SUFFIXES, frames, is_image, read
 from medrestore.imaging.window import WINDOWS, Window, from_unit, to_unit
+from medrestore.imaging.window_choice import window_of
 from medrestore.imaging.write import destination, write
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "is_image",
     "read",
     "to_unit",
+    "window_of",
     "write",
 ]

@@ -16,9 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from medrestore.errors import MedrestoreError
 
@@ -97,7 +94,7 @@ def _restore_tiles(generator: nn.Module, image: Tensor, side: int, shared: int, 
     """Restore in tiles of at most `side` pixels and add them up in place."""
     scale = int(generator.scale)  # type: ignore[arg-type]
     channels, height, width = image.shape
-    device = next(generator.parameters(), image).device
+    device = _device(generator, image)
     output = torch.zeros(channels, scale * height, scale * width, device=image.device)
     columns = _spans(width, side, shared, unused, scale)
     for row in _spans(height, side, shared, unused, scale):
@@ -153,32 +150,25 @@ def _side_within(memory_bytes: int, generator: nn.Module, image: Tensor, whole: 
     """The side of the square that can be restored in what input and output leave of the budget."""
     scale = int(generator.scale)  # type: ignore[arg-type]
     free = memory_bytes - 4 * image.numel() * (1 + scale**2)
-    affordable = max(0, free) / (_LIVE_TENSORS * _largest_tensor(generator))
+    affordable = max(0, free) / (_LIVE_TENSORS * _largest_tensor(generator, _device(generator, image)))
     pixels = image.shape[1] * image.shape[2]
     return whole if affordable >= pixels else math.isqrt(int(affordable))
 
 
-def _largest_tensor(generator: nn.Module, side: int = 4 * _ALIGNMENT) -> float:
-    """Bytes an input pixel of the largest tensor that the generator makes, found without computing (meta device)."""
-    state = {**dict(generator.named_parameters()), **dict(generator.named_buffers())}
-    abstract = {name: tensor.to("meta") for name, tensor in state.items()}
-    image = torch.empty(1, int(generator.channels), side, side, device="meta")  # type: ignore[arg-type]
-    with _LargestTensor() as largest:
-        functional_call(generator, abstract, (image,))
-    return largest.bytes / side**2
+def _largest_tensor(generator: nn.Module, device: torch.device, side: int = 2 * _ALIGNMENT) -> float:
+    """Bytes an input pixel of the largest tensor that a module of the generator returns, seen on a small image."""
+    sizes = [1]
 
+    def watch(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        sizes.append(output.numel() * output.element_size())
 
-class _LargestTensor(TorchDispatchMode):
-    """Watches the results of all operations."""
-
-    bytes = 1
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self.bytes = max(self.bytes, leaf.numel() * leaf.element_size())
-        return result
+    hooks = [module.register_forward_hook(watch) for module in generator.modules()]
+    try:
+        generator(torch.zeros(1, int(generator.channels), side, side, device=device))  # type: ignore[arg-type]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(sizes) / side**2
 
 
 @contextmanager
@@ -191,6 +181,10 @@ def _evaluating(generator: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def _device(generator: nn.Module, image: Tensor) -> torch.device:
+    return next(generator.parameters(), image).device
 
 
 def _aligned(size: int) -> int:

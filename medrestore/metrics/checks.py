@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 _TOLERANCE = 1e-4  # outside [0, 1]; rounding of a float32 pipeline stays far below
@@ -30,7 +31,7 @@ def check_mask(mask: Tensor, preds: Tensor) -> None:
         ValueError: another type or shape.
     """
     expected = (preds.shape[0], 1, *preds.shape[2:])
-    if str(mask.dtype) != "torch.bool" or tuple(mask.shape) != expected:
+    if mask.dtype != torch.bool or tuple(mask.shape) != expected:
         raise ValueError(f"mask must be bool {expected}, found {mask.dtype} {tuple(mask.shape)}")
 
 

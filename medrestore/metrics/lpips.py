@@ -33,7 +33,7 @@ _SEED = 20180111
 def lpips(preds: Tensor, target: Tensor, *, weights: LpipsWeights = "imagenet") -> Tensor:
     """LPIPS distance of each image, AlexNet v0.1; 0 for identical images, lower is better.
 
-    Images go through the network one by one, which takes about 0.2 GiB a megapixel.
+    Images go through the network one by one, which takes about 0.25 GiB a megapixel.
 
     Args:
         preds: `(N, C, H, W)` in [0, 1], C 1 (repeated to 3) or 3, at least 31 px on each side.

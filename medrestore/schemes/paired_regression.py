@@ -40,8 +40,8 @@ class PairedRegression(AbstractRestorer):
         self._make_optimizer = generator_optimizer
 
     def configure_optimizers(self) -> Any:
-        """One optimiser with its schedule."""
-        return self._with_schedule(self._make_optimizer(self.generator.parameters()))
+        """One optimiser."""
+        return self._make_optimizer(self.generator.parameters())
 
     def training_step(self, batch: Pair, batch_idx: int) -> None:
         """One update of the generator."""

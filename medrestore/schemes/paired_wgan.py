@@ -65,9 +65,9 @@ class PairedWGAN(AbstractRestorer):
         self._make_optimizers = (generator_optimizer, critic_optimizer)
 
     def configure_optimizers(self) -> Any:
-        """One optimiser and one schedule for each network."""
+        """One optimiser for each network."""
         make_generator, make_critic = self._make_optimizers
-        return self._with_schedule(make_generator(self.generator.parameters()), make_critic(self.critic.parameters()))
+        return [make_generator(self.generator.parameters()), make_critic(self.critic.parameters())]
 
     def training_step(self, batch: Pair, batch_idx: int) -> None:
         """`critic_steps` critic updates, then one generator update, all on one batch."""

@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from medrestore.data.samples import Pair, Unpaired
 from medrestore.errors import MedrestoreError
@@ -127,24 +126,18 @@ class AbstractRestorer(pl.LightningModule, ABC):
 
     # -- learning rates -------------------------------------------------------------------------------------------
 
-    def _with_schedule(self, *optimizers: Optimizer) -> tuple[list[Optimizer], list[LambdaLR]]:
-        """Pair each optimiser with the decay: constant, then linear to 0 over the rest of the training."""
-        total = max(1, int(self.trainer.estimated_stepping_batches))
-
-        def rate(batch: int) -> float:
-            done = min(1.0, batch / total)
-            return 1.0 if done < self.decay_from else (1.0 - done) / (1.0 - self.decay_from)
-
-        return list(optimizers), [LambdaLR(optimizer, rate) for optimizer in optimizers]
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Advance every learning rate by one batch."""
-        schedulers = self.lr_schedulers()
-        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-            cast(LambdaLR, scheduler).step()
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set every learning rate: constant, then linear to 0; a pure function of how far the training is."""
+        batches = int(self.trainer.num_training_batches)
+        done = (self.current_epoch * batches + batch_idx) / max(1, batches * (self.trainer.max_epochs or 1))
+        rate = 1.0 if done < self.decay_from else (1.0 - done) / (1.0 - self.decay_from)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate
 
     def on_train_epoch_end(self) -> None:
-        """Log the counters, so that every x-axis can be generator steps."""
+        """Log the counters, so that every x-axis can be generator steps, and the generator's learning rate."""
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log("generator_updates", self.generator_updates.float())
         self.log("critic_updates", self.critic_updates.float())
         if self.skipped_updates:
