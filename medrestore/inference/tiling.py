@@ -74,6 +74,8 @@ def restore_image(
         )
     shared, unused = _strip(network.context, overlap)
     smallest, whole = 2 * shared, _aligned(max(height, width))
+    # made outside of inference mode: an ordinary tensor, which the caller may change in place
+    output = torch.zeros(channels, network.scale * height, network.scale * width, device=image.device)
     with _evaluating(generator), torch.inference_mode():
         side = whole
         if tile is not None:
@@ -83,27 +85,26 @@ def restore_image(
         side = min(whole, max(smallest, side // _ALIGNMENT * _ALIGNMENT))
         while True:
             try:
-                return _restore_tiles(generator, image, side, shared, unused)
+                _restore_tiles(generator, image, output, side, shared, unused)
+                return output
             except torch.OutOfMemoryError:
                 if side <= smallest:
                     raise
+            output.zero_()
             side = max(smallest, _aligned(side // 2))
 
 
-def _restore_tiles(generator: nn.Module, image: Tensor, side: int, shared: int, unused: int) -> Tensor:
-    """Restore in tiles of at most `side` pixels and add them up in place."""
+def _restore_tiles(generator: nn.Module, image: Tensor, output: Tensor, side: int, shared: int, unused: int) -> None:
+    """Restore in tiles of at most `side` pixels and add them up in `output`, which starts at 0."""
     scale = int(generator.scale)  # type: ignore[arg-type]
-    channels, height, width = image.shape
     device = _device(generator, image)
-    output = torch.zeros(channels, scale * height, scale * width, device=image.device)
-    columns = _spans(width, side, shared, unused, scale)
-    for row in _spans(height, side, shared, unused, scale):
+    columns = _spans(image.shape[2], side, shared, unused, scale)
+    for row in _spans(image.shape[1], side, shared, unused, scale):
         for column in columns:
             part = image[:, row.start : row.stop, column.start : column.stop]
             restored = _restore_channels(generator, part.to(device)).to(output)
             place = output[:, scale * row.start : scale * row.stop, scale * column.start : scale * column.stop]
             place.addcmul_(restored, (row.weights[:, None] * column.weights).to(output))
-    return output
 
 
 def _restore_channels(generator: nn.Module, image: Tensor) -> Tensor:
@@ -118,9 +119,9 @@ def _restore_channels(generator: nn.Module, image: Tensor) -> Tensor:
 def _strip(context: int | None, overlap: int | None) -> tuple[int, int]:
     """Width of the strip that neighbours share, and of its part on each side that is not used."""
     if context is None:
-        shared = _aligned(_OVERLAP if overlap is None else overlap)
+        shared = _aligned(max(1, _OVERLAP if overlap is None else overlap))
         return shared, min(_UNUSED, shared // 2)
-    return _aligned(max(2 * context, overlap or 0)), context
+    return _aligned(max(1, 2 * context, overlap or 0)), context
 
 
 def _spans(size: int, side: int, shared: int, unused: int, scale: int) -> list[_Span]:

@@ -23,6 +23,15 @@ class TileMean(nn.Module):
         return images.mean().expand(images.shape)
 
 
+class Pointwise(nn.Module):
+    """Needs no neighbours and has no weights."""
+
+    channels, scale, context = 3, 1, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 1 - images
+
+
 class Counting(nn.Module):
     """Wraps a generator, remembers what it was given, and can have little memory."""
 
@@ -128,6 +137,14 @@ def test_tiles_that_differ_are_blended_smoothly() -> None:
     torch.testing.assert_close(restored, restored[:, 50:51].expand(3, 100, 300))
 
 
+@pytest.mark.parametrize("overlap", [None, 0])
+def test_generator_without_neighbours_or_weights(overlap: int | None) -> None:
+    image = torch.rand(3, 150, 210)
+    restored = restore_image(Pointwise(), image, tile=64, overlap=overlap)
+    torch.testing.assert_close(restored, 1 - image, atol=1e-6, rtol=0)
+    assert restore_image(TileMean(), image, tile=64, overlap=0).isfinite().all()
+
+
 def test_grey_goes_through_three_channels_and_comes_back_grey() -> None:
     generator, image = woken(), torch.rand(1, 70, 150)
     expected = whole(generator, image.repeat(3, 1, 1)).mean(dim=0, keepdim=True)
@@ -156,7 +173,7 @@ def test_runs_in_evaluation_mode_and_puts_every_mode_back() -> None:
     generator.generator.eval()
     restored = restore_image(generator, torch.rand(3, 20, 20))
     assert generator.modes == [False] and generator.training and not generator.generator.training
-    assert not restored.requires_grad
+    assert not restored.requires_grad and not restored.is_inference()
 
 
 def test_smaller_tiles_when_memory_runs_out() -> None:
@@ -164,6 +181,20 @@ def test_smaller_tiles_when_memory_runs_out() -> None:
     restored = restore_image(generator, image)
     torch.testing.assert_close(restored, whole(generator.generator, image), atol=1e-5, rtol=0)
     assert generator.sizes[0] == (1, 3, 300, 400)
+
+
+def test_what_was_done_before_memory_ran_out_is_not_added_twice() -> None:
+    generator, image = Counting(woken()), torch.rand(3, 300, 400)
+    calls = iter([None, None, torch.OutOfMemoryError()])
+
+    def fail_at_the_third(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        error = next(calls, None)
+        if error is not None:
+            raise error
+
+    generator.register_forward_pre_hook(fail_at_the_third)
+    restored = restore_image(generator, image, tile=192)
+    torch.testing.assert_close(restored, whole(generator.generator, image), atol=1e-5, rtol=0)
 
 
 def test_memory_that_is_never_enough_is_an_error_not_a_loop() -> None:
@@ -188,8 +219,8 @@ torch.set_num_threads(1)
 generator = PlainResidual(width=32, depth=1)
 restore_image(generator, torch.rand(3, 64, 64))
 start = peak()
-image = torch.rand(3, 2048, 2048)
-restore_image(generator, image, memory_bytes=160_000_000)
+image = torch.rand(3, 1536, 1536)
+restore_image(generator, image, memory_bytes=100_000_000)
 tiled = peak() - start
 restore_image(generator, image)
 print(tiled, peak() - start)
@@ -198,8 +229,8 @@ print(tiled, peak() - start)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 def test_memory_stays_within_the_budget() -> None:
-    """Input and output are 50 MB each; the whole image at once takes several times that."""
+    """Input and output are 28 MB each; the whole image at once takes several times that."""
     printed = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout
     tiled, at_once = map(int, printed.split())
-    assert tiled < 190_000_000
-    assert at_once > 400_000_000
+    assert tiled < 120_000_000
+    assert at_once > 220_000_000

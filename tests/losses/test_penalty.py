@@ -118,6 +118,8 @@ def test_autocast_changes_nothing() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cast = gradient_penalty(critic, real, fake, torch.Generator().manual_seed(1))
     assert torch.equal(plain, cast)
+    precise = gradient_penalty(critic.double(), real.double(), fake.double(), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(plain.double(), precise, rtol=1e-5, atol=0)
 
 
 def test_no_gradient_reaches_the_images() -> None:

@@ -1,0 +1,102 @@
+"""Against the golden values that lie beside the repository; skipped where they do not."""
+
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor
+
+from medrestore.metrics import lpips, psnr, ssim, ssim_map
+
+CASES = (
+    "retina_fov_gauss2",
+    "camera_noise10",
+    "ihc_jpeg20",
+    "coins_box5",
+    "phantom_gauss1.5_noise4",
+    "ct_small_gauss1",
+)
+
+
+@cache
+def shared() -> Path:
+    for folder in Path(__file__).resolve().parents:
+        reference = folder / "shared" / "reference"
+        if (reference / "metrics_public.json").is_file():
+            return reference
+    pytest.skip("no shared/reference/metrics_public.json in a folder above the repository")
+
+
+@cache
+def module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, shared() / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@cache
+def golden(name: str) -> dict:
+    cases = json.loads((shared() / "metrics_public.json").read_text())["cases"]
+    return next(case for case in cases if case["name"] == name)
+
+
+@cache
+def images(name: str) -> tuple[Tensor, Tensor]:
+    """Degraded and reference image, `(1, C, H, W)`; skipped when another decoder makes other bytes."""
+    make = module("make_images")
+    reference, degraded = make.CASES[name]()
+    if golden(name)["sha256"] != {"ref": make.sha(reference), "deg": make.sha(degraded)}:
+        pytest.skip("the reference images come out differently on this machine (decoder or NumPy)")
+    first, second = (torch.from_numpy(array).double() / 255 for array in (degraded, reference))
+    if first.ndim == 2:
+        return first[None, None], second[None, None]
+    return first.permute(2, 0, 1)[None], second.permute(2, 0, 1)[None]
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The seeded AlexNet, saved as torchvision would."""
+    from torchvision.models import alexnet
+
+    network = alexnet(weights=None)
+    module("lpips_seeded").seed_backbone(network.features)
+    path = tmp_path_factory.mktemp("weights") / "seeded.pth"
+    torch.save({key: value for key, value in network.state_dict().items() if key.startswith("features.")}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_psnr(name: str) -> None:
+    expected = golden(name)["full_reference"]["psnr"]
+    assert float(psnr(*images(name))) == pytest.approx(expected["value"], abs=expected["tolerance"]["abs"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ssim(name: str) -> None:
+    expected = golden(name)["full_reference"]["ssim"]
+    assert float(ssim(*images(name))) == pytest.approx(expected["value"], abs=expected["tolerance"]["abs"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ssim_map(name: str) -> None:
+    expected = golden(name)["full_reference"]["ssim_map"]
+    found = ssim_map(*images(name))[0].mean(0)
+    assert list(found.shape) == expected["shape"]
+    for place, value in expected["at"].items():
+        row, column = map(int, place.split(","))
+        assert float(found[row, column]) == pytest.approx(value, abs=1e-4)
+    for name_, value in (("min", found.min()), ("max", found.max()), ("mean_full_map", found.mean())):
+        assert float(value) == pytest.approx(expected[name_], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_lpips(name: str, backbone: Path) -> None:
+    expected = golden(name)["full_reference"]["lpips_seeded_alex"]
+    found = float(lpips(*images(name), weights=backbone))
+    assert found == pytest.approx(expected["value"], rel=expected["tolerance"]["rel"])
