@@ -50,7 +50,9 @@ def main() -> None:
         loader_rate(loader, 5)  # the first draw imports albumentations
         rates = [(loader_rate(loader, 30), step_rate(config, batch, 6)) for _ in range(ROUNDS)]
     loads, steps = median(a for a, _ in rates), median(b for _, b in rates)
-    print(f"loader {loads:.0f} images/s, training step {steps:.0f} images/s, ratio {median(a / b for a, b in rates):.1f}")
+    print(
+        f"loader {loads:.0f} images/s, training step {steps:.0f} images/s, ratio {median(a / b for a, b in rates):.1f}"
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medrestore.config import main
+from medrestore.command import main
 
 
 @main("evaluate")

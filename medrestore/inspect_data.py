@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medrestore.config import main
+from medrestore.command import main
 
 _PREVIEW = 8  # pairs in the preview
 
@@ -20,11 +20,11 @@ def inspect_data(config: Any) -> Any:
     from medrestore.callbacks import track
     from medrestore.config import build
     from medrestore.data.audit import audit
-    from medrestore.data.splits import split_items
+    from medrestore.data.splits import PARTS, split_items
 
     source = build(config.dataset)
     catalogue = source.catalogue()
-    sizes = {part: config.sampling.split[part] for part in ("train", "val", "test")}
+    sizes: dict[Any, Any] = {part: config.sampling.split[part] for part in PARTS}
     split = split_items(catalogue.items, sizes, config.data_seed)
     found = audit(source, catalogue, split, lambda items: track(items, "decoding"))
     output = Path(config.output)
@@ -33,7 +33,9 @@ def inspect_data(config: Any) -> Any:
     (output / "audit.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
     bad = {entry.path for entry in found.left_out}
-    readable = [item for item in catalogue.items if item.role == "target" and (item.path is None or item.path not in bad)]
+    readable = [
+        item for item in catalogue.items if item.role == "target" and (item.path is None or item.path not in bad)
+    ]
     if readable:
         print(f"preview: {_preview(config, source, readable, output / 'preview.png')}")
     return 1 if found.left_out else 0
@@ -41,20 +43,17 @@ def inspect_data(config: Any) -> Any:
 
 def _preview(config: Any, source: Any, items: list[Any], path: Path) -> Path:
     """Draw pairs as the training would see them: degraded, target and their difference."""
-    from omegaconf import OmegaConf
     from PIL import Image
 
     from medrestore.callbacks.samples import error_panel, panel_grid
-    from medrestore.config import build
+    from medrestore.config import build, plain
     from medrestore.data.crops import CropSettings, PairedCrops
     from medrestore.data.store import ImageStore
 
-    sampling = OmegaConf.to_container(config.sampling)
+    sampling = plain(config.sampling)
     settings = CropSettings(sampling["crop"], 1, False, sampling["window"], False, 0, config.data_seed)
     shown = items[:: max(1, len(items) // _PREVIEW)][:_PREVIEW]
-    crops = PairedCrops(
-        ImageStore(source, config.channels, 0), shown, build(config.degradation.operator), settings
-    )
+    crops = PairedCrops(ImageStore(source, config.channels, 0), shown, build(config.degradation.operator), settings)
     pairs = [crops[0, index] for index in range(len(crops))]
     same = pairs[0].degraded.shape == pairs[0].target.shape
     rows = [[p.degraded, p.target, *([error_panel(p.degraded, p.target)] if same else [])] for p in pairs]

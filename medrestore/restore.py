@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from medrestore.config import main
+from medrestore.command import main
+from medrestore.config import plain
 
 
 @main("restore")
@@ -17,7 +18,6 @@ def restore(config: Any) -> Any:
     from pathlib import Path
 
     import torch
-    from omegaconf import OmegaConf
 
     from medrestore.callbacks.progress import track
     from medrestore.hardware import accelerator
@@ -30,7 +30,7 @@ def restore(config: Any) -> Any:
         output=Path(config.output),
         overwrite=config.overwrite,
         memory_bytes=int(config.memory_gb * 2**30),
-        window=OmegaConf.to_container(config)["window"],
+        window=plain(config.window),
         device=torch.device("cuda" if on == "gpu" else "cpu"),
         track=track,
     )

@@ -15,12 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from medrestore.callbacks import Checkpoints, History, Progress, SampleImages, StepSeed, track
 from medrestore.checkpoint import load_generator, load_into, read_training_state, save_generator
+from medrestore.checks import check
 from medrestore.classical import Method, methods_for
-from medrestore.config import build, check, overlay
+from medrestore.config import build, overlay, plain
 from medrestore.data.crops import CropSettings
 from medrestore.data.module import LoaderSettings, Part, RestorationData
 from medrestore.data.samples import Pair
-from medrestore.errors import MedrestoreError
 from medrestore.evaluation.judge import Judgement, judge, show
 from medrestore.evaluation.learned import Learned
 from medrestore.evaluation.scoring import tune_on
@@ -91,7 +91,7 @@ def make_data(config: Any, split_file: Path | None, samples: Any = Pair) -> Rest
         crop=sampling.crop,
         crops_per_image=sampling.crops_per_image,
         flips=sampling.flips,
-        window=_window(config),
+        window=plain(config.sampling.window),
         fixed=config.degradation.fixed,
         seed=config.seed,
         data_seed=config.data_seed,
@@ -102,7 +102,7 @@ def make_data(config: Any, split_file: Path | None, samples: Any = Pair) -> Rest
         pin_memory=on == "gpu",
         val_images=sampling.val_images,
         cache_bytes=int(sampling.cache_gb * 1e9),
-        split=dict(OmegaConf.to_container(sampling.split)),  # type: ignore[arg-type]
+        split=plain(sampling.split),
     )
     return RestorationData(
         source=build(config.dataset),
@@ -153,11 +153,6 @@ def evaluate(
     return judgement
 
 
-def _window(config: Any) -> Any:
-    window = config.sampling.window
-    return window if isinstance(window, str) else list(window)
-
-
 def _methods(run: Run, config: Any, data: RestorationData) -> list[Method]:
     """Reference and classical rows tuned once on validation, then the run's networks."""
     device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
@@ -165,8 +160,7 @@ def _methods(run: Run, config: Any, data: RestorationData) -> list[Method]:
     rows = methods_for(data.degradation.scale)
     record = run.directory / "tuned.yaml"
     if record.exists():
-        tuned = OmegaConf.to_container(OmegaConf.load(record))
-        assert isinstance(tuned, dict)
+        tuned = plain(OmegaConf.load(record))
         rows = [row.with_parameters(tuned[row.name]) if tuned.get(row.name) else row for row in rows]
     else:
         cases = data.cases("val", config.sampling.val_images)
@@ -188,10 +182,10 @@ def _same_images(config: Any, other: Any) -> bool:
 
 
 def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
-    network = OmegaConf.to_container(config.model.generator, resolve=True)
+    network = plain(config.model.generator)
 
     def export_pretrained(module: AbstractRestorer) -> None:
-        save_generator(directory / "pretrained.safetensors", module.exported, network, _about(config, data))  # type: ignore[arg-type]
+        save_generator(directory / "pretrained.safetensors", module.exported, network, _about(config, data))
 
     loggers: list[Any] = [History(directory / "metrics.csv")]
     loggers += [build({**node, "directory": str(directory)}) for node in config.logger.values()]
@@ -214,14 +208,14 @@ def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
-        **OmegaConf.to_container(config.trainer, resolve=True),  # type: ignore[arg-type]
+        **plain(config.trainer),
     )
 
 
 def _about(config: Any, data: RestorationData) -> dict[str, Any]:
     return {
         "experiment": str(config.about.experiment),
-        "window": _window(config),
+        "window": plain(config.sampling.window),
         "scale": int(config.model.generator.get("scale", 1)),
         "training_data": data.source.name,
         "training_images": len(data.items("train", None)),
@@ -238,9 +232,9 @@ def _export_selected(run: Run, module: AbstractRestorer, data: RestorationData) 
         state = read_training_state(best)
         module.load_state_dict(state["state_dict"])
         selected = f"epoch {state['epoch'] + 1} by {run.config.select}"
-    network = OmegaConf.to_container(run.config.model.generator, resolve=True)
+    network = plain(run.config.model.generator)
     about = {**_about(run.config, data), "selected": selected}
-    save_generator(run.directory / "generator.safetensors", module.exported, network, about)  # type: ignore[arg-type]
+    save_generator(run.directory / "generator.safetensors", module.exported, network, about)
 
 
 def _forget_later(trainer: pl.Trainer, state: dict[str, Any]) -> None:
@@ -259,8 +253,9 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
     crops = len(data.items("train", None)) * config.sampling.crops_per_image
     steps = crops // config.sampling.batch_size * config.epochs
     about = config.about
-    print(f"{about.experiment or 'no experiment'}, {about.budget} budget, data {data.source.name}: {parts} images of {groups} groups")
-    print(f"{config.epochs} epochs, {steps} steps of {config.sampling.batch_size} crops, on {device}, {config.hardware.precision}")
+    print(f"{about.experiment or 'no experiment'}, {about.budget} budget, data {data.source.name}:")
+    print(f"{parts} images of {groups} groups")
+    print(f"{config.epochs} epochs, {steps} steps of {config.sampling.batch_size} crops, on {device}")
     for entry in data.left_out[:5]:
         print(f"left out: {entry.path}: {entry.reason}", file=sys.stderr)
     if len(data.left_out) > 5:
@@ -282,5 +277,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*", category=FutureWarning)
     # Loader processes would compete with the training for the same cores; the loader benchmark is the judge.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*The number of training batches.*is smaller than the logging interval.*")
+    warnings.filterwarnings(
+        "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
+    )
     warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")

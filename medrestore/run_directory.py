@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from medrestore.checkpoint import read_training_state
+from medrestore.config import plain
 from medrestore.errors import MedrestoreError
 
 # What may differ when a training goes on: everything else moves its trajectory.
@@ -53,7 +54,9 @@ def resume_point(config: Any, directory: Path) -> Path | None:
     last = directory / "checkpoints" / "last.ckpt"
     if config.ckpt is None:
         if last.exists():
-            raise MedrestoreError(f"{directory} holds a training already; type ckpt=last to go on, or another hydra.run.dir")
+            raise MedrestoreError(
+                f"{directory} holds a training already; type ckpt=last to go on, or another hydra.run.dir"
+            )
         return None
     if config.ckpt != "last":
         path = Path(config.ckpt)
@@ -62,14 +65,16 @@ def resume_point(config: Any, directory: Path) -> Path | None:
     if not last.exists():
         print(f"ckpt=last: nothing in {directory} yet, a fresh start", file=sys.stderr)
         return None
-    saved = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))
-    now = OmegaConf.to_container(resolved(config))
-    assert isinstance(saved, dict) and isinstance(now, dict)
+    saved, now = plain(OmegaConf.load(directory / "config.yaml")), plain(resolved(config))
     ours, theirs = flat(now, list(now)), flat(saved, list(saved))
-    moved = sorted(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and not key.startswith(_FREE_KEYS))
+    moved = sorted(
+        key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and not key.startswith(_FREE_KEYS)
+    )
     if moved:
         told = ", ".join(f"{key}={ours.get(key, '-')} (was {theirs.get(key, '-')})" for key in moved[:4])
-        raise MedrestoreError(f"ckpt=last would change the training: {told}; type the old values or another hydra.run.dir")
+        raise MedrestoreError(
+            f"ckpt=last would change the training: {told}; type the old values or another hydra.run.dir"
+        )
     print(f"going on from {last}", file=sys.stderr)
     return last
 
@@ -87,6 +92,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def resolved(config: Any) -> DictConfig:
+    """A copy without interpolations, as it is saved; a missing value is an error."""
     container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     return OmegaConf.create(container)  # type: ignore[arg-type, return-value]
 
@@ -103,7 +109,5 @@ def flat(config: Any, keys: Sequence[str]) -> dict[str, str]:
             flat[path] = str(node)
 
     for key in keys:
-        walk(OmegaConf.to_container(OmegaConf.create({"x": config.get(key)}), resolve=True)["x"], key)  # type: ignore[index, call-overload]
+        walk(plain(config.get(key)), key)
     return flat
-
-

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from medrestore.config import CONF_DIR, main
+from medrestore.command import main
+from medrestore.config import CONF_DIR
 from medrestore.errors import MedrestoreError
 
 
@@ -30,10 +31,11 @@ def train(config: Any) -> Any:
     from pathlib import Path
 
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     hydra = HydraConfig.get()
     explicit = any(override.startswith("hydra.run.dir=") for override in hydra.overrides.hydra)
-    if config.ckpt == "last" and not explicit and hydra.mode.name != "MULTIRUN":
+    if config.ckpt == "last" and not explicit and hydra.mode != RunMode.MULTIRUN:
         raise MedrestoreError("ckpt=last needs to know where; type hydra.run.dir=<directory of the run>")
     from medrestore import run
 

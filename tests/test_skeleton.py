@@ -114,7 +114,9 @@ def test_no_patient_name_leaves_the_run(paired: Run) -> None:
 def test_evaluate_repeats_the_numbers(paired: Run, tmp_path: Path) -> None:
     evaluate(Run.load(paired.directory), output=tmp_path)
     assert (tmp_path / "scores.csv").read_text() == (paired.directory / "evaluation" / "scores.csv").read_text()
-    conditions = [json.loads((d / "conditions.json").read_text())["hash"] for d in (tmp_path, paired.directory / "evaluation")]
+    conditions = [
+        json.loads((d / "conditions.json").read_text())["hash"] for d in (tmp_path, paired.directory / "evaluation")
+    ]
     assert conditions[0] == conditions[1]
 
 
@@ -141,13 +143,22 @@ def test_super_resolution_by_two(tmp_path: Path, photographs: Path) -> None:
     overrides = ["+network@model.generator=plain", "+loss=l1", "model=paired_regression", "degradation=downsample"]
     composed = compose("train", [*overrides, *TINY, "model.generator.scale=2", "epochs=1"])
     finished = train(composed, tmp_path / "run")
-    kinds = {m: row["kind"] for (m, metric), row in summary(finished.directory / "evaluation").items() if metric == "psnr"}
+    kinds = {
+        m: row["kind"] for (m, metric), row in summary(finished.directory / "evaluation").items() if metric == "psnr"
+    }
     assert kinds["bicubic"] == "reference"
     assert {"nearest", "bilinear", "lanczos"} <= set(kinds) and "unsharp" not in kinds
     from medrestore.inference.files import restore_files
 
     restore_files(
-        finished.directory, photographs, tmp_path / "out", False, 2**28, None, torch.device("cpu"), lambda items, _: items
+        finished.directory,
+        photographs,
+        tmp_path / "out",
+        False,
+        2**28,
+        None,
+        torch.device("cpu"),
+        lambda items, _: items,
     )
     small, large = (pixels(root / "patient 0" / "ä (0).png") for root in (photographs, tmp_path / "out"))
     assert large.shape == (2 * small.shape[0], 2 * small.shape[1], 3)

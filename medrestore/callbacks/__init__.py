@@ -7,4 +7,13 @@ from medrestore.callbacks.progress import Progress, track
 from medrestore.callbacks.samples import SampleImages
 from medrestore.callbacks.step_seed import StepSeed
 
-__all__ = ["Checkpoints", "History", "Progress", "SampleImages", "StepSeed", "tensorboard_logger", "track", "wandb_logger"]
+__all__ = [
+    "Checkpoints",
+    "History",
+    "Progress",
+    "SampleImages",
+    "StepSeed",
+    "tensorboard_logger",
+    "track",
+    "wandb_logger",
+]

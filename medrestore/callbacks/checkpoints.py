@@ -53,7 +53,10 @@ class Checkpoints(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save within an epoch when it is time."""
-        if time.monotonic() - self._saved_at >= 60 * self.minutes and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        if (
+            time.monotonic() - self._saved_at >= 60 * self.minutes
+            and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        ):
             self._save(trainer, "last")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

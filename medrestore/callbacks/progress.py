@@ -88,7 +88,9 @@ class Progress(pl.Callback):
     @staticmethod
     def _line(trainer: pl.Trainer) -> str:
         metrics = trainer.callback_metrics
-        shown = [f"{name} {float(metrics[name]):.4g}" for name in ("train/generator/loss", "val/psnr") if name in metrics]
+        shown = [
+            f"{name} {float(metrics[name]):.4g}" for name in ("train/generator/loss", "val/psnr") if name in metrics
+        ]
         epoch = min(trainer.current_epoch + 1, trainer.max_epochs or 1)
         return ", ".join([f"epoch {epoch}/{trainer.max_epochs}", *shown])
 

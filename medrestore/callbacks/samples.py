@@ -60,7 +60,9 @@ class SampleImages(pl.Callback):
 
 def sample_grid(samples: list[tuple[Tensor, Tensor, Tensor]]) -> np.ndarray:
     """One row an image: degraded, restored, target, error of the restored; `(H, W, 3)` bytes."""
-    return panel_grid([[degraded, restored, target, error_panel(restored, target)] for degraded, restored, target in samples])
+    return panel_grid(
+        [[degraded, restored, target, error_panel(restored, target)] for degraded, restored, target in samples]
+    )
 
 
 def error_panel(image: Tensor, target: Tensor) -> Tensor:

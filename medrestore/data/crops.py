@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from medrestore.degradations import Degradation, Identity
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -64,9 +66,7 @@ class _Cropper:
         image, partner = self.store.get(item)
         settings, operator = self.settings, self.degradation
         random = generator_of(settings.seed, *draw)
-        parameters = operator.sample(
-            generator_of(settings.data_seed, "fixed", item.key) if settings.fixed else random
-        )
+        parameters = operator.sample(generator_of(settings.data_seed, "fixed", item.key) if settings.fixed else random)
         height, width = image.pixels.shape[1:]
         top = _offset(height, settings.crop, random)
         left = _offset(width, settings.crop, random)
@@ -91,9 +91,7 @@ class _Cropper:
         if self._flip is None:
             return degraded, target, mask
         self._flip.set_random_seed(seed % 2**32)
-        out = self._flip(
-            image=_channels_last(degraded), target=_channels_last(target), valid=_channels_last(mask)
-        )
+        out = self._flip(image=_channels_last(degraded), target=_channels_last(target), valid=_channels_last(mask))
         return _channels_first(out["image"]), _channels_first(out["target"]), _channels_first(out["valid"])
 
 
@@ -112,9 +110,7 @@ class PairedCrops(Dataset[Pair]):
 
     def __getitem__(self, where: tuple[int, int]) -> Pair:
         epoch, index = where
-        position, drawn = _readable(
-            self.items, index, lambda item: self._cropper.draw(item, "train", epoch, index)
-        )
+        position, drawn = _readable(self.items, index, lambda item: self._cropper.draw(item, "train", epoch, index))
         return Pair(*drawn, torch.tensor(position))
 
 
@@ -186,7 +182,7 @@ def _offset(size: int, crop: int, random: torch.Generator) -> int:
     return int(torch.randint(size - crop + 1, (), generator=random))
 
 
-def _readable(items: Sequence[Item], index: int, draw):  # noqa: ANN001, ANN202
+def _readable(items: Sequence[Item], index: int, draw: Callable[[Item], T]) -> tuple[int, T]:
     """Draw from the item at `index`, or from the next one that can be read: an epoch never stops at a bad file."""
     for step in range(len(items)):
         position = (index + step) % len(items)
@@ -197,16 +193,13 @@ def _readable(items: Sequence[Item], index: int, draw):  # noqa: ANN001, ANN202
     raise MedrestoreError(f"none of the {len(items)} training images can be read")
 
 
-def _flips():  # noqa: ANN202
+def _flips() -> Any:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its newest version otherwise
     import albumentations
 
+    # One transform: seeding gives every transform of a Compose the same numbers, so that separate flips would agree.
     return albumentations.Compose(
-        [
-            albumentations.HorizontalFlip(p=0.5),
-            albumentations.VerticalFlip(p=0.5),
-            albumentations.RandomRotate90(p=1.0),
-        ],
+        [albumentations.SquareSymmetry(p=1.0)],
         additional_targets={"target": "image", "valid": "image"},
         is_check_shapes=False,  # the target of a super-resolution pair is larger
     )

@@ -22,8 +22,8 @@ def read_manifest(tree: Tree, roles: Mapping[str, Role], keep_groups: bool = Fal
     """List the images of a tree as the nearest manifest that names files of it says.
 
     Columns: `file` (relative to the manifest), and where they are there `role`, `group`, `label`, `dataset`, `split`,
-    `licence` and `degraded` (the degraded partner of a real pair, relative to the manifest). Rows of role `mask` with the group
-    and the stem of an image become its mask; rows of roles that are not in `roles` are counted.
+    `licence` and `degraded` (the degraded partner of a real pair, relative to the manifest). Rows of role `mask` with
+    the group and the stem of an image become its mask; rows of roles that are not in `roles` are counted.
 
     Args:
         tree: The files.

@@ -16,14 +16,13 @@ from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops
 from medrestore.data.loader import EpochSampler, ResumableLoader
 from medrestore.data.samples import Case, Pair, Unpaired
 from medrestore.data.seeding import generator_of
-from medrestore.data.splits import check_disjoint, read_split, split_items, write_split
+from medrestore.data.splits import PARTS, check_disjoint, read_split, split_items, write_split
 from medrestore.data.store import ImageStore
 from medrestore.degradations import Degradation
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
 Part = Literal["train", "val", "test", "all"]
-PARTS: tuple[Part, ...] = ("train", "val", "test")
 Progress = Callable[[Iterable[Item], str], Iterable[Item]]
 
 

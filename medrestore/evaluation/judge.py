@@ -132,7 +132,7 @@ class _Counted:
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self):
         for case in self.data.cases(self.setting.part, self.setting.most):
             self.keys.append(case.key)
             if case.kernel is not None and len(self.kernels) < _KERNELS:

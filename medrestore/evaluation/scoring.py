@@ -38,7 +38,7 @@ class MetricSettings:
 
 
 def outputs(case: Case, methods: Sequence[Method]) -> Iterator[tuple[Method, Tensor]]:
-    """Each method's restored image `(C, H, W)` in [0, 1]; methods that need a kernel are skipped where none is known."""
+    """Each method's image `(C, H, W)` in [0, 1]; methods that need a kernel are skipped where none is known."""
     for method in methods:
         if method.needs_kernel and case.kernel is None:
             continue

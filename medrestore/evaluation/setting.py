@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from medrestore import __version__
-from medrestore.config import compose
+from medrestore.config import compose, plain
 from medrestore.data.module import Part
 from medrestore.evaluation.judge import Setting
 from medrestore.evaluation.scoring import MetricSettings
@@ -17,6 +17,15 @@ from medrestore.run_directory import Run, flat, resolved
 
 
 def make_setting(run: Run, config: Any, split: Part, metrics: MetricSettings, overrides: list[str]) -> Setting:
+    """Everything a report says about a run, from its configuration.
+
+    Args:
+        run: the run.
+        config: its configuration with the overrides applied.
+        split: the part that is judged.
+        metrics: which scores are taken.
+        overrides: what the user typed, for the command that repeats it.
+    """
     about = config.about
     command = f"python -m medrestore.evaluate run={run.directory} {' '.join(overrides)} split={split}".replace(
         "  ", " "
@@ -25,7 +34,7 @@ def make_setting(run: Run, config: Any, split: Part, metrics: MetricSettings, ov
     if metrics.lpips and metrics.lpips_weights == "random":
         footnotes.append("LPIPS has a random backbone (no ImageNet weights here): compare rows, never papers")
     conditions = {
-        "degradation": OmegaConf.to_container(config.degradation, resolve=True),
+        "degradation": plain(config.degradation),
         "window": str(config.sampling.window),
         "data_seed": config.data_seed,
         "dataset": str(config.dataset.get("name", config.dataset._target_.rpartition(".")[2])),
@@ -65,12 +74,14 @@ def _departures(config: Any) -> list[tuple[str, str, str]]:
 
 
 def weights_said(config: Any) -> str:
+    """What the weights of a run were: from scratch or another run, and the backbone of its feature loss."""
     start = f"from {config.generator_weights}" if config.generator_weights else "trained from scratch"
     features = f"; feature loss on a {config.feature_weights} VGG19" if "feature" in config.loss else ""
     return f"generator {start}{features}"
 
 
 def metric_settings(config: Any) -> MetricSettings:
+    """Which scores are taken; `auto` finds ImageNet weights for LPIPS or says that there are none."""
     weights = config.metrics.lpips_weights
     if weights == "auto":
         weights = "imagenet" if backbone_file() is not None else "random"

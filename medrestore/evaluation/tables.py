@@ -20,9 +20,17 @@ from rich.text import Text
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.statistics import MIN_GROUPS, Comparison, Score, Summary, compare
 
-LOWER_IS_BETTER = frozenset({"lpips", "piqe", "niqe", "brisque", "fourier_error"})
+LOWER_IS_BETTER = frozenset({"lpips", "lpips_random", "piqe", "niqe", "brisque", "fourier_error"})
 UNITS = {"psnr": " dB"}
-_NAMES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "piqe": "PIQE", "niqe": "NIQE", "brisque": "BRISQUE"}
+_NAMES = {
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "lpips_random": "LPIPS (random)",
+    "piqe": "PIQE",
+    "niqe": "NIQE",
+    "brisque": "BRISQUE",
+}
 _WIDTH = 120  # of a table that goes into a file or a pipe
 _ALPHA = 0.05
 

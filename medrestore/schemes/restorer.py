@@ -37,6 +37,9 @@ class AbstractRestorer(pl.LightningModule, ABC):
     """
 
     samples: ClassVar[type[Pair] | type[Unpaired]]
+    generator_updates: Tensor
+    critic_updates: Tensor
+    skipped_updates: Tensor
 
     def __init__(
         self,

@@ -43,7 +43,9 @@ def module(*overrides: str) -> PairedWGAN:
     return build(config.model)
 
 
-def fit(model: pl.LightningModule, directory: Path, epochs: int = 1, count: int = 6, callbacks: list | None = None) -> None:
+def fit(
+    model: pl.LightningModule, directory: Path, epochs: int = 1, count: int = 6, callbacks: list | None = None
+) -> None:
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=directory, callbacks=callbacks or [], limit_val_batches=0,
@@ -90,7 +92,8 @@ def test_the_generator_step_computes_no_critic_gradients(tmp_path: Path) -> None
     asked: list[bool] = []
     original = model._adversarial_loss
     model._adversarial_loss = lambda restored: (  # type: ignore[method-assign]
-        asked.append(any(p.requires_grad for p in model.critic.parameters())), original(restored)
+        asked.append(any(p.requires_grad for p in model.critic.parameters())),
+        original(restored),
     )[1]
     fit(model, tmp_path, count=2)
     assert asked == [False]
@@ -140,7 +143,7 @@ def test_a_loss_that_is_not_finite_is_skipped_then_told(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, model.generator.parameters(), strict=True))
     terms = {"broken": {"weight": 1.0, "term": NotFinite()}}
     regression = PairedRegression(model.generator, terms, lambda parameters: torch.optim.Adam(parameters))
-    with pytest.raises(MedrestoreError, match="generator_optimizer.lr"):
+    with pytest.raises(MedrestoreError, match=r"generator_optimizer\.lr"):
         fit(regression, tmp_path, count=24)
 
 

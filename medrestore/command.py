@@ -1,0 +1,150 @@
+"""The one decorator that turns a task into a command."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from medrestore.config import CONF_DIR, compose, first_line, key_of, register_resolvers
+from medrestore.errors import MedrestoreError
+
+# Values of these keys are paths: they are quoted before Hydra's grammar sees brackets, blanks or umlauts in them.
+_PATH_KEYS = (
+    "dataset.root", "dataset.degraded", "dataset.target", "sampling.split.file", "run", "input", "output", "ckpt",
+    "generator_weights", "feature_weights", "metrics.lpips_weights", "hydra.run.dir",
+)  # fmt: skip
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_/.\-:+@%\\]*\Z")
+
+
+def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
+    """Turn `task(cfg)` into the command `python -m medrestore.<name>`.
+
+    Args:
+        name: the root config `conf/<name>.yaml`.
+
+    Returns:
+        A decorator. The command ends with code 0, with what the task returns when that is an int, or with 2 and one
+        line on standard error when the user made a mistake. Only `train` sweeps and owns a run directory.
+    """
+
+    def decorate(task: Callable[[Any], Any]) -> Callable[[], None]:
+        @functools.wraps(task)
+        def command() -> None:
+            arguments = sys.argv[1:]
+            if {"-h", "--help"} & set(arguments):
+                print(_help(name, task.__doc__ or ""))
+                return
+            sweep = bool({"-m", "--multirun"} & set(arguments))
+            overrides = [quote_path(argument, sweep) for argument in arguments]
+            try:
+                code = _hydra_app(name, task, overrides, sweep) if name == "train" else task(_base(name, overrides))
+            except MedrestoreError as error:
+                print(f"medrestore: {error}", file=sys.stderr)
+                code = 2
+            sys.exit(code if isinstance(code, int) else 0)
+
+        return command
+
+    return decorate
+
+
+def _base(name: str, overrides: list[str]) -> Any:
+    """Compose a command without sweeps; what its root config does not know is kept in `run_overrides`."""
+    from omegaconf import OmegaConf, open_dict
+
+    root: Any = OmegaConf.load(CONF_DIR / f"{name}.yaml")
+    groups = [next(iter(entry)) for entry in root.get("defaults", []) if OmegaConf.is_dict(entry)]
+    if "run" not in root:
+        return compose(name, overrides)
+    known = [key for key in (*root.keys(), *groups) if key != "defaults"]
+    own = [o for o in overrides if key_of(o).split(".")[0] in known]
+    config = compose(name, own)
+    with open_dict(config):
+        config.run_overrides = [o for o in overrides if o not in own]
+    return config
+
+
+def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], sweep: bool) -> Any:
+    """Run `task` under Hydra after a trial composition, so that errors are ours and leave no directory behind."""
+    flags = [o for o in overrides if o.startswith("-") and o not in ("-m", "--multirun")]
+    if not flags:
+        compose(name, _first_of_sweep(overrides) if sweep else overrides)
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    register_resolvers()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # a bug shows its whole traceback; users' mistakes are one line
+    outcome: list[Any] = []
+
+    def job(cfg: Any) -> Any:
+        directory = Path(HydraConfig.get().runtime.output_dir)
+        try:
+            outcome.append(task(cfg))
+            return outcome[-1]
+        except MedrestoreError as error:
+            _remove_empty(directory)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the job is marked as failed and the sweep goes on
+            outcome.append(2)
+            print(f"medrestore: {error}", file=sys.stderr)
+            return None
+
+    sys.argv[1:] = overrides
+    hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=name)(job)()
+    return 2 if outcome and isinstance(outcome[-1], int) and outcome[-1] == 2 else 0
+
+
+def quote_path(argument: str, sweep: bool = False) -> str:
+    """Quote the value of a path key when Hydra's grammar would stumble over it; a sweep keeps its commas."""
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in _PATH_KEYS or value[:1] in ("'", '"', "["):
+        return argument
+    if _PLAIN_PATH.match(value) or (sweep and "," in value):
+        return argument
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def _first_of_sweep(overrides: list[str]) -> list[str]:
+    """Replace each sweep by its first value, so that the trial composition sees one job."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    plain = [o for o in overrides if not o.startswith("-")]
+    try:
+        parsed = OverridesParser.create().parse_overrides(plain)
+    except HydraException as error:
+        raise MedrestoreError(first_line(str(error))) from None
+    single = []
+    for text, override in zip(plain, parsed, strict=True):
+        if override.is_sweep_override() and (override.is_choice_sweep() or override.is_range_sweep()):
+            text = f"{text.partition('=')[0]}={next(iter(override.sweep_string_iterator()))}"
+        elif override.is_sweep_override():
+            continue  # interval(...) is the sweeper's business
+        single.append(text)
+    return single
+
+
+def _remove_empty(directory: Path) -> None:
+    if directory.is_dir() and not any(p.is_file() for p in directory.rglob("*")) and directory != Path.cwd():
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _help(name: str, purpose: str) -> str:
+    """The help page, from the config files themselves: nothing heavy is imported."""
+    body = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8")
+    groups = re.findall(r"^  - (?:override |optional )?/?([a-z_]+): ", body, flags=re.MULTILINE)
+    lines = [purpose.strip(), "", f"usage: python -m medrestore.{name} [key=value ...]", ""]
+    for group in dict.fromkeys(groups):
+        options = sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml"))
+        if options:
+            lines.append(f"  {group}={'|'.join(options)}")
+    keys = body.split("\nhydra:")[0].partition("# Keys")[2].partition("\n")[2]
+    return "\n".join([*lines, "", "keys:", *(f"  {line}" for line in keys.splitlines() if line.strip())])

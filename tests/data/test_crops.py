@@ -1,0 +1,196 @@
+"""Training samples: the order of operations, reproducibility, borders, flips of the pair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from medrestore.data.catalogue import Catalogue, Item
+from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops, cut
+from medrestore.data.store import ImageStore
+from medrestore.degradations import Downsample, FocalBlur, Identity, Parameters, blur
+from medrestore.errors import MedrestoreError
+from medrestore.imaging import Image, Unit
+
+
+def item(number: int, role: str = "target") -> Item:
+    return Item(f"{number:012x}", f"patient{number // 2}", role, "", "fake", "", None, None, None, None)  # type: ignore[arg-type]
+
+
+class Fake:
+    """Images of random texture, by the item's number."""
+
+    name = "fake"
+
+    def __init__(
+        self, size: tuple[int, int] = (40, 44), unit: Unit = "intensity", broken: set[int] | None = None
+    ) -> None:
+        self.size, self.unit, self.broken = size, unit, broken or set()
+        self.loads = 0
+
+    def catalogue(self) -> Catalogue:
+        return Catalogue(tuple(item(number) for number in range(6)), (), ())
+
+    def load(self, wanted: Item) -> Image:
+        number = int(wanted.key, 16)
+        self.loads += 1
+        if number in self.broken:
+            raise MedrestoreError(f"image {number} is broken")
+        values = torch.rand(3, *self.size, generator=torch.Generator().manual_seed(number))
+        pixels = (values * 255).round() / 255 if self.unit == "intensity" else values * 2000 - 1000
+        return Image(pixels, None, self.unit, None, Path(f"{number}.png"), None, None, {"format": "png", "bits": 8})
+
+    def load_degraded(self, wanted: Item) -> Image | None:
+        return None
+
+    def load_mask(self, wanted: Item) -> Tensor | None:
+        return None
+
+    def annotations(self, wanted: Item) -> dict[str, Tensor | str]:
+        return {}
+
+
+def settings(**changes: object) -> CropSettings:
+    values = {
+        "crop": 16, "crops_per_image": 2, "flips": False, "window": "auto", "fixed": False, "seed": 3, "data_seed": 0,
+    }  # fmt: skip
+    return CropSettings(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def paired(operator=None, source: Fake | None = None, **changes: object) -> PairedCrops:
+    store = ImageStore(source or Fake(), 3, 10**9)
+    return PairedCrops(store, [item(n) for n in range(6)], operator or FocalBlur(), settings(**changes))
+
+
+def test_a_sample_is_a_pure_function_of_seed_epoch_and_index() -> None:
+    first, again = paired()[4, 7], paired()[4, 7]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first.degraded, paired()[5, 7].degraded)
+    assert not torch.equal(first.degraded, paired(seed=4)[4, 7].degraded)
+
+
+def test_an_epoch_shows_each_image_as_often_as_asked() -> None:
+    data = paired(crops_per_image=2)
+    assert len(data) == 12
+    assert sorted(int(data[0, index].key) for index in range(12)) == sorted([*range(6), *range(6)])
+
+
+def test_identity_gives_equal_pairs_whatever_the_flips() -> None:
+    data = paired(Identity(), flips=True)
+    for index in range(12):
+        assert torch.equal(data[0, index].degraded, data[0, index].target)
+
+
+def test_flips_come_in_all_eight_ways() -> None:
+    source = Fake(size=(16, 16))
+    data = paired(Identity(), source, flips=True, crops_per_image=40)
+    seen = {data[0, index].target.numpy().tobytes() for index in range(0, 240, 6)}
+    assert len(seen) == 8
+
+
+def test_the_crop_is_blurred_with_what_lies_around_it() -> None:
+    """Crop with margin, blur, trim = blur of the whole image, cropped; including at the image's border."""
+    operator = FocalBlur()
+    data = paired(operator, fixed=True)
+    for index in range(12):
+        pair = data[0, index]
+        pixels = data._cropper.store.get(item(index % 6))[0].pixels
+        where = _find(pixels, pair.target)
+        kernel = operator.sample(_fixed_generator(index % 6)).kernel
+        assert kernel is not None
+        whole = blur(pixels, kernel)
+        expected = whole[:, where[0] : where[0] + 16, where[1] : where[1] + 16]
+        torch.testing.assert_close(pair.degraded, expected, atol=2e-6, rtol=0)
+
+
+def test_hounsfield_units_are_blurred_before_the_window() -> None:
+    operator = FocalBlur(sizes=(5, 5), kinds=("box",))
+    data = paired(operator, Fake(unit="HU"), fixed=True, window=[40, 80])
+    pair = data[0, 0]
+    pixels = Fake(unit="HU").load(item(0)).pixels
+    where = _find(((pixels - 0) / 80).clamp(0, 1), pair.target)
+    kernel = operator.sample(_fixed_generator(0)).kernel
+    assert kernel is not None
+    expected = (blur(pixels, kernel) / 80).clamp(0, 1)[:, where[0] : where[0] + 16, where[1] : where[1] + 16]
+    torch.testing.assert_close(pair.degraded, expected, atol=1e-4, rtol=0)
+
+
+def test_super_resolution_pairs_lie_on_the_grid_of_the_whole_image() -> None:
+    operator = Downsample(2, "area")
+    pair = paired(operator)[0, 3]
+    assert pair.degraded.shape == (3, 8, 8) and pair.target.shape == (3, 16, 16)
+    blocks = pair.target.unfold(1, 2, 2).unfold(2, 2, 2).mean((-1, -2))
+    torch.testing.assert_close(pair.degraded, blocks, atol=1e-6, rtol=0)
+
+
+def test_an_image_smaller_than_the_crop_is_mirrored() -> None:
+    pair = paired(Identity(), Fake(size=(9, 30)))[0, 0]
+    assert pair.target.shape == (3, 16, 16)
+    np.testing.assert_allclose(pair.target[:, 3:12], pair.target[:, 3:12])
+    assert torch.equal(pair.target[:, 2], pair.target[:, 4])  # mirrored about the first row
+
+
+def test_a_bad_file_is_replaced_by_the_next_and_never_stops_an_epoch(caplog: pytest.LogCaptureFixture) -> None:
+    data = paired(source=Fake(broken={2, 3}))
+    assert int(data[0, 2].key) == 4
+    assert "image 2 is broken" in caplog.text
+    with pytest.raises(MedrestoreError, match="none of the 6"):
+        paired(source=Fake(broken=set(range(6))))[0, 0]
+
+
+def test_the_store_keeps_to_its_budget_and_returns_the_same_pixels() -> None:
+    source = Fake()
+    store = ImageStore(source, 3, 3 * 40 * 44 * 2)  # two images as bytes
+    bad = store.fill([item(n) for n in range(6)], lambda items: items)
+    assert not bad and store.used <= store.budget
+    loads = source.loads
+    for number in range(6):
+        assert torch.equal(store.get(item(number))[0].pixels, Fake().load(item(number)).pixels)
+    assert source.loads == loads + 4
+
+
+def test_fill_lists_what_cannot_be_read() -> None:
+    bad = ImageStore(Fake(broken={1}), 3, 10**9).fill([item(n) for n in range(3)], lambda items: items)
+    assert [entry.reason for entry in bad] == ["image 1 is broken"]
+
+
+def test_unpaired_sources_never_meet_their_own_truth() -> None:
+    store = ImageStore(Fake(), 3, 10**9)
+    data = UnpairedCrops(store, [item(n) for n in range(6)], FocalBlur(), settings())
+    assert not {i.group for i in data.sources} & {i.group for i in data.targets}
+    sample = data[0, 1]
+    assert sample.source.shape == sample.reference.shape == (3, 16, 16)
+    with pytest.raises(MedrestoreError, match="two domains"):
+        UnpairedCrops(store, [item(0, "source")], FocalBlur(), settings())
+
+
+@pytest.mark.parametrize(("top", "left"), [(-5, -3), (30, 2), (-40, 60)])
+def test_cut_mirrors_like_numpy(top: int, left: int) -> None:
+    image = torch.rand(2, 12, 17)
+    padded = np.pad(image.numpy(), ((0, 0), (100, 100), (100, 100)), mode="reflect")
+    expected = padded[:, 100 + top : 100 + top + 14, 100 + left : 100 + left + 14]
+    assert np.array_equal(cut(image, top, left, 14).numpy(), expected)
+
+
+def _fixed_generator(number: int) -> torch.Generator:
+    from medrestore.data.seeding import generator_of
+
+    return generator_of(0, "fixed", item(number).key)
+
+
+def _find(image: Tensor, crop: Tensor) -> tuple[int, int]:
+    side = crop.shape[-1]
+    for top in range(image.shape[1] - side + 1):
+        for left in range(image.shape[2] - side + 1):
+            if torch.allclose(image[:, top : top + side, left : left + side], crop, atol=1e-6):
+                return top, left
+    raise AssertionError("the crop is not part of the image")
+
+
+def test_parameters_record_is_what_a_test_image_saves() -> None:
+    parameters = FocalBlur().sample(torch.Generator().manual_seed(0))
+    assert isinstance(parameters, Parameters) and {"kind", "size_x", "size_y"} <= set(parameters.description)
