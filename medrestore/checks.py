@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import Any
 
 from medrestore.config import CONF_DIR, near, targets
@@ -19,11 +20,10 @@ def check(config: Any) -> list[str]:
         MedrestoreError: an argument its target does not take, or values that contradict each other, with the
             override to type.
     """
-    from hydra.utils import get_class
-
     for path, node in targets(config):
         try:
-            parameters = inspect.signature(get_class(str(node["_target_"]))).parameters
+            module, _, name = str(node["_target_"]).rpartition(".")
+            parameters = inspect.signature(getattr(import_module(module), name)).parameters
         except Exception as error:  # whatever the import of a foreign module raises
             raise MedrestoreError(f"{path}._target_={node['_target_']!r} cannot be loaded: {error}") from None
         for key in node:

@@ -268,7 +268,7 @@ def _finish_loggers() -> None:
     """Close a W&B run, else the next job of a sweep would log into it."""
     wandb = sys.modules.get("wandb")
     if wandb is not None and getattr(wandb, "run", None) is not None:
-        wandb.finish(quiet=True)
+        wandb.finish()
 
 
 def _quiet() -> None:

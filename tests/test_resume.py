@@ -56,6 +56,21 @@ def finished(directory: Path, *more: str) -> dict[str, torch.Tensor]:
     return {**state, **{f"exported/{k}": v for k, v in load_file(directory / "generator.safetensors").items()}}
 
 
+def kill(directory: Path, batches: int, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
+    """Train until `batches` batches are done, then stop without any tidying up."""
+    original = engine._trainer
+
+    def killing(*arguments: Any) -> pl.Trainer:
+        trainer = original(*arguments)
+        trainer.callbacks.append(KillAt(batches))
+        return trainer
+
+    monkeypatch.setattr(engine, "_trainer", killing)
+    with pytest.raises(Kill):
+        train(compose("train", [*OVERRIDES, *more]), directory)
+    monkeypatch.setattr(engine, "_trainer", original)
+
+
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     return finished(tmp_path_factory.mktemp("unbroken"))
@@ -68,17 +83,7 @@ def test_killed_and_resumed_equals_unbroken(
     batches: int, minutes: float, unbroken: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saving = f"callbacks.checkpoint_minutes={minutes}"
-    original = engine._trainer
-
-    def killing(*arguments: Any) -> pl.Trainer:
-        trainer = original(*arguments)
-        trainer.callbacks.append(KillAt(batches))
-        return trainer
-
-    monkeypatch.setattr(engine, "_trainer", killing)
-    with pytest.raises(Kill):
-        train(compose("train", [*OVERRIDES, saving]), tmp_path)
-    monkeypatch.setattr(engine, "_trainer", original)
+    kill(tmp_path, batches, monkeypatch, saving)
     torch.rand(17)  # another process would have other global random numbers
     resumed = finished(tmp_path, "ckpt=last", saving)
     assert resumed.keys() == unbroken.keys()
@@ -87,10 +92,11 @@ def test_killed_and_resumed_equals_unbroken(
 
 
 def test_history_has_each_epoch_once_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finished(tmp_path)
-    before = (tmp_path / "metrics.csv").read_text()
-    finished(tmp_path, "ckpt=last")
-    assert (tmp_path / "metrics.csv").read_text() == before
+    finished(tmp_path / "unbroken")
+    kill(tmp_path / "broken", 10, monkeypatch)
+    finished(tmp_path / "broken", "ckpt=last")
+    histories = [(tmp_path / name / "metrics.csv").read_text() for name in ("unbroken", "broken")]
+    assert histories[0] == histories[1] and len(histories[0].splitlines()) == 4
 
 
 def test_a_real_kill_in_the_middle(unbroken: dict[str, torch.Tensor], tmp_path: Path) -> None:

@@ -39,9 +39,8 @@ class History(Logger):
         """Nothing: `config.yaml` holds the configuration."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add one row; what an earlier, killed run logged at or after this step is replaced."""
-        row = {"step": float(step or 0), **metrics}
-        self.rows = [old for old in self.rows if old["step"] < row["step"] or set(old) != set(row)]
+        """Add one row, or complete the row of this step."""
+        row = {"epoch": 0.0, **metrics, "step": float(step or 0)}
         if self.rows and self.rows[-1]["step"] == row["step"]:
             self.rows[-1] = {**self.rows[-1], **row}
         else:
@@ -54,7 +53,7 @@ class History(Logger):
         with open(temporary, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["epoch", "step", *names])
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows({**row, "step": int(row["step"]), "epoch": int(row["epoch"])} for row in self.rows)
         os.replace(temporary, self.path)
 
     def forget_after(self, step: int) -> None:
