@@ -133,8 +133,14 @@ def _first_of_sweep(overrides: list[str]) -> list[str]:
 
 
 def _remove_empty(directory: Path) -> None:
-    if directory.is_dir() and not any(p.is_file() for p in directory.rglob("*")) and directory != Path.cwd():
-        shutil.rmtree(directory, ignore_errors=True)
+    """Remove a run directory that a refused training left empty, and the empty folders above it."""
+    if directory.resolve() == Path.cwd() or any(p.is_file() and p.name != ".lock" for p in directory.rglob("*")):
+        return
+    shutil.rmtree(directory, ignore_errors=True)
+    for folder in directory.parents:
+        if folder == Path.cwd() or any(folder.iterdir()):
+            return
+        folder.rmdir()
 
 
 def _help(name: str, purpose: str) -> str:

@@ -16,18 +16,20 @@ from medrestore.run import train
 
 @pytest.mark.filterwarnings("ignore")  # the loggers' own packages warn on import
 @pytest.mark.parametrize(
-    ("logger", "left"), [("tensorboard", "tensorboard/events.out.*"), ("wandb", "wandb/offline-run-*/*.wandb")]
+    ("logger", "left"),
+    [("tensorboard", "tensorboard/events.out.*"), ("wandb", "wandb/offline-run-*/files/media/images/samples_*.png")],
 )
 def test_a_run_logs_offline(logger: str, left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     tiny = [*TINY, *TINY_WGAN, "epochs=1", "pretrain_epochs=0", "evaluation.run=false"]
     train(compose("train", ["experiment=cervix_deblur", f"logger={logger}", *tiny]), tmp_path)
     written = list(tmp_path.glob(left))
-    assert len(written) == 1 and written[0].stat().st_size > 10_000  # numbers and a picture
+    assert len(written) == 1 and written[0].stat().st_size > 5_000  # the picture
     assert (tmp_path / "metrics.csv").exists()
     if logger == "wandb":
         import wandb
 
+        assert len(list(tmp_path.glob("wandb/offline-run-*/*.wandb"))) == 1
         assert wandb.run is None  # else the next job of a sweep would log into it
 
 
