@@ -19,7 +19,7 @@ from medrestore.networks import PatchCritic, PlainResidual, ResnetGenerator, VGG
 
 def quick_step() -> Callable[[], None]:
     """Generator forward and backward of the quick recipes: crop 96, batch 8, L1."""
-    generator = PlainResidual(width=48, depth=6)
+    generator = PlainResidual(width=48, depth=3)
     degraded, target = torch.rand(2, 8, 3, 96, 96)
 
     def step() -> None:

@@ -250,8 +250,9 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
     device = device_name(accelerator(config.hardware.accelerator))
     parts = ", ".join(f"{len(data.items(part, None))} {part}" for part in ("train", "val", "test"))
     groups = len({item.group for item in data.catalogue.items})
-    crops = len(data.items("train", None)) * config.sampling.crops_per_image
-    steps = crops // config.sampling.batch_size * config.epochs
+    batches = len(data.train_dataloader())
+    limit = trainer.limit_train_batches
+    steps = (min(batches, limit) if isinstance(limit, int) else int(batches * limit)) * config.epochs
     about = config.about
     print(f"{about.experiment or 'no experiment'}, {about.budget} budget, data {data.source.name}:")
     print(f"{parts} images of {groups} groups")

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
 T = TypeVar("T")
+_MOST_CROPS = 16  # an epoch shows of the largest image
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +36,8 @@ class CropSettings:
 
     Attributes:
         crop: side of the target crop in pixels, a multiple of the degradation's scale.
-        crops_per_image: how often an epoch shows each image.
+        crops_per_image: how often an epoch shows each image; `auto` takes as many crops as would cover it, at most 16,
+            so that large photographs are not seen less densely than small ones.
         flips: random flips and quarter turns.
         window: see `store.window_of`.
         fixed: one degradation per image for the whole training.
@@ -44,7 +46,7 @@ class CropSettings:
     """
 
     crop: int
-    crops_per_image: int
+    crops_per_image: int | Literal["auto"]
     flips: bool
     window: str | Sequence[float]
     fixed: bool
@@ -102,15 +104,16 @@ class PairedCrops(Dataset[Pair]):
         self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
     ) -> None:
         self.items = [item for item in items if item.role == "target"]
-        self.settings = settings
+        self._positions = _positions(store, self.items, settings)
         self._cropper = _Cropper(store, degradation, settings)
 
     def __len__(self) -> int:
-        return len(self.items) * self.settings.crops_per_image
+        return len(self._positions)
 
     def __getitem__(self, where: tuple[int, int]) -> Pair:
         epoch, index = where
-        position, drawn = _readable(self.items, index, lambda item: self._cropper.draw(item, "train", epoch, index))
+        start = self._positions[index]
+        position, drawn = _readable(self.items, start, lambda item: self._cropper.draw(item, "train", epoch, index))
         return Pair(*drawn, torch.tensor(position))
 
 
@@ -139,23 +142,35 @@ class UnpairedCrops(Dataset[Unpaired]):
                 "name their roles with dataset.source_roles and dataset.target_roles"
             )
         self.sources, self.targets = sources, targets
-        self.settings = settings
+        self._seed = settings.seed
+        larger = max(sources, targets, key=len)
+        self._length = len(_positions(store, larger, settings))
         self._source = _Cropper(store, degradation, settings)
         self._reference = _Cropper(store, Identity(), settings)
 
     def __len__(self) -> int:
-        return max(len(self.sources), len(self.targets)) * self.settings.crops_per_image
+        return self._length
 
     def __getitem__(self, where: tuple[int, int]) -> Unpaired:
         epoch, index = where
         position, (source, _, source_mask) = _readable(
             self.sources, index, lambda item: self._source.draw(item, "source", epoch, index)
         )
-        pick = int(torch.randint(len(self.targets), (), generator=generator_of(self.settings.seed, "pick", *where)))
+        pick = int(torch.randint(len(self.targets), (), generator=generator_of(self._seed, "pick", *where)))
         _, (_, reference, reference_mask) = _readable(
             self.targets, pick, lambda item: self._reference.draw(item, "reference", epoch, index)
         )
         return Unpaired(source, reference, source_mask, reference_mask, torch.tensor(position))
+
+
+def _positions(store: ImageStore, items: Sequence[Item], settings: CropSettings) -> list[int]:
+    """Which image each index of an epoch shows."""
+    if settings.crops_per_image == "auto":
+        counts = [min(_MOST_CROPS, -(-store.area(item) // settings.crop**2)) for item in items]
+    else:
+        counts = [settings.crops_per_image] * len(items)
+    turns = range(max(counts, default=0))
+    return [position for turn in turns for position, count in enumerate(counts) if turn < count]
 
 
 def cut(image: Tensor, top: int, left: int, side: int) -> Tensor:

@@ -32,6 +32,7 @@ class ImageStore:
         self.budget = budget
         self.used = 0
         self._kept: dict[str, tuple[_Kept, _Kept | None]] = {}
+        self._areas: dict[str, int] = {}
 
     def fill(self, items: Sequence[Item], progress: Progress) -> list[LeftOut]:
         """Decode every item once, keep what fits, and return those that cannot be read, with the reason."""
@@ -43,6 +44,15 @@ class ImageStore:
                 bad.append(LeftOut(path=item.path, reason=str(error)))  # type: ignore[arg-type]
         return bad
 
+    def area(self, item: Item) -> int:
+        """Pixels of an image, 1 when it cannot be read; remembered from its first decoding."""
+        if item.key not in self._areas:
+            try:
+                self.get(item)
+            except MedrestoreError:
+                return 1
+        return self._areas[item.key]
+
     def get(self, item: Item) -> tuple[Image, Image | None]:
         """The item's image and its degraded partner (real pairs only).
 
@@ -53,6 +63,7 @@ class ImageStore:
             image, partner = self._kept[item.key]
             return image.get(), None if partner is None else partner.get()
         image = _with_channels(self.source.load(item), self.channels)
+        self._areas[item.key] = image.pixels[0].numel()
         partner = self.source.load_degraded(item)
         if partner is not None:
             partner = _with_channels(partner, self.channels)
