@@ -22,7 +22,7 @@ class ImageStore:
 
     Args:
         source: where images come from.
-        channels: 1 or 3; grey is repeated, colour is averaged to grey.
+        channels: 1 or 3; grey is repeated, colour becomes its luma (ITU-R BT.601).
         budget: bytes of decoded pixels to keep.
     """
 
@@ -84,8 +84,11 @@ def _with_channels(image: Image, channels: int) -> Image:
     have = image.pixels.shape[0]
     if have == channels:
         return image
-    pixels = image.pixels.expand(channels, -1, -1) if have == 1 else image.pixels.mean(0, keepdim=True)
-    return replace(image, pixels=pixels.contiguous())
+    if have == 1:
+        return replace(image, pixels=image.pixels.expand(channels, -1, -1).contiguous())
+    from kornia.color import rgb_to_grayscale  # seconds to import, and few runs need it
+
+    return replace(image, pixels=rgb_to_grayscale(image.pixels))
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,10 @@ class _Kept:
     def of(cls, image: Image) -> _Kept:
         if image.unit != "intensity" or image.metadata.get("bits") != 8 or image.mask is not None:
             return cls(image, None)
-        empty = image.pixels.new_empty(image.pixels.shape[0], 0, 0)
-        return cls(replace(image, pixels=empty), (image.pixels * 255).round().to(torch.uint8))
+        stored = (image.pixels * 255).round().to(torch.uint8)
+        if not torch.equal(stored / 255, image.pixels):  # luma lies between the levels
+            return cls(image, None)
+        return cls(replace(image, pixels=image.pixels.new_empty(image.pixels.shape[0], 0, 0)), stored)
 
     @property
     def nbytes(self) -> int:

@@ -158,6 +158,12 @@ def test_the_store_keeps_to_its_budget_and_returns_the_same_pixels() -> None:
     assert source.loads == loads + 4
 
 
+def test_colour_becomes_luma_for_a_network_of_one_channel() -> None:
+    grey = ImageStore(Fake(), 1, 0).get(item(2))[0].pixels
+    red, green, blue = Fake().load(item(2)).pixels
+    torch.testing.assert_close(grey, (0.299 * red + 0.587 * green + 0.114 * blue)[None])
+
+
 def test_fill_lists_what_cannot_be_read() -> None:
     bad = ImageStore(Fake(broken={1}), 3, 10**9).fill([item(n) for n in range(3)], lambda items: items)
     assert [entry.reason for entry in bad] == ["image 1 is broken"]
