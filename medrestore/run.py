@@ -31,6 +31,9 @@ from medrestore.run_directory import Run, locked, resolved, resume_point
 from medrestore.schemes import AbstractRestorer
 
 
+_TUNED_ON = 64  # validation images at most that the classical rows are tuned on
+
+
 def train(config: DictConfig, directory: Path) -> Run:
     """Train as configured, export the selected generator, and evaluate it on the test split.
 
@@ -163,7 +166,7 @@ def _methods(run: Run, config: Any, data: RestorationData) -> list[Method]:
         tuned = plain(OmegaConf.load(record))
         rows = [row.with_parameters(tuned[row.name]) if tuned.get(row.name) else row for row in rows]
     else:
-        cases = data.cases("val", config.sampling.val_images)
+        cases = data.cases("val", _TUNED_ON)
         rows = tune_on(cases, rows, config.evaluation.tune_crop, track)
         chosen = {row.name: row.parameters for row in rows}
         save_text(record, OmegaConf.to_yaml(OmegaConf.create(chosen)))

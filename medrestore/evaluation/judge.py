@@ -83,7 +83,7 @@ class Setting:
 def judge(
     data: RestorationData, methods: Sequence[Method], setting: Setting, directory: Path, track: Track
 ) -> Judgement:
-    """Score all methods on the cases and write `scores.csv`, `summary.csv`, `conditions.json`, `maps/`, `report.html`.
+    """Score all methods on the cases; write scores, summary (CSV, Markdown), conditions, maps and the report.
 
     Args:
         data: the images; its test degradation is fixed by `data_seed`.
@@ -106,6 +106,7 @@ def judge(
         verdict = tables.verdict(summaries, scores, reference=reference, learned=name) if summaries else []
     tables.write_scores(directory / "scores.csv", scores)
     tables.write_summary(directory / "summary.csv", summaries)
+    tables.save_text(directory / "summary.md", tables.markdown_table(summaries))
     tables.write_conditions(directory / "conditions.json", {**setting.conditions, "keys": sorted(cases.keys)})
     views = _views(data, methods, scores, setting, directory, learned[-1] if learned else reference, reference)
     content = _report(data, scores, summaries, kinds, verdict, views, cases, setting)
@@ -223,6 +224,11 @@ def _report(
         drawn = figures.box_plot(scores, kinds, metric)
         if drawn is not None:
             plots.append(report.Picture(drawn, f"{metric} of every image by method"))
+    reference = next(method for method, kind in kinds.items() if kind == "reference")
+    for method in [method for method, kind in kinds.items() if kind == "learned"][-1:]:
+        drawn = figures.paired_scatter(scores, method, reference, "psnr")
+        if drawn is not None:
+            plots.append(report.Picture(drawn, f"PSNR of {method} against {reference}, a dot an image"))
     curves = figures.curves(setting.history) if setting.history is not None and setting.history.exists() else None
     kernels = [k for k, _ in cases.kernels]
     counts = [
