@@ -30,7 +30,6 @@ from medrestore.hardware import accelerator, device_name, loader_workers
 from medrestore.run_directory import Run, locked, resolved, resume_point
 from medrestore.schemes import AbstractRestorer
 
-
 _TUNED_ON = 64  # validation images at most that the classical rows are tuned on
 
 
