@@ -29,8 +29,10 @@ def test_command_line_beats_recipe_beats_root() -> None:
     assert compose("train", ["experiment=cervix_deblur", "budget=paper", "epochs=7"]).epochs == 7
 
 
-def test_generator_group_leaves_nothing_of_another_class() -> None:
-    config = compose("train", ["experiment=cervix_deblur", "network@model.generator=nafnet"])
+@pytest.mark.parametrize("budget", ["quick", "paper"])
+def test_generator_group_leaves_nothing_of_another_class(budget: str) -> None:
+    config = compose("train", ["experiment=cervix_deblur", f"budget={budget}", "network@model.generator=nafnet"])
+    check(config)
     assert "depth" not in config.model.generator and config.model.generator.middle_blocks == 1
 
 
