@@ -175,3 +175,40 @@ def test_unpaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, about = load_generator(finished.directory)
     assert about["notice"].startswith("Not for diagnosis")
     assert network(torch.rand(1, 3, 9, 7)).shape == (1, 3, 9, 7)
+
+
+def test_real_pairs_from_two_folders(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for name in ("sharp", "blurred"):
+        (tmp_path / name).mkdir()
+    for number in range(6):
+        sharp = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(sharp).save(tmp_path / "sharp" / f"{number}.png")
+        Image.fromarray(sharp // 2).save(tmp_path / "blurred" / f"{number}.png")
+    folders = [f"dataset.degraded={tmp_path / 'blurred'}", f"dataset.target={tmp_path / 'sharp'}"]
+    tiny = [*TINY[3:], *TINY_WGAN, "epochs=1", "pretrain_epochs=0", "evaluation.lpips=false"]
+    pairs = ["experiment=cervix_deblur", "dataset=pairs", *folders, "degradation=none", *tiny]
+    finished = train(compose("train", pairs), tmp_path / "run")
+    rows = summary(finished.directory / "evaluation")
+    # half the intensity of uniform noise is an error of about (0.5 * 0.577)^2
+    assert float(rows["identity", "psnr"]["mean"]) == pytest.approx(-20 * math.log10(0.5 * 0.577), abs=0.5)
+    assert ("wiener_oracle", "psnr") not in rows  # no kernel is known
+
+
+def test_dicom_comes_out_as_tiff_with_its_values_and_a_line(
+    paired: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pydicom.data import get_testdata_file
+
+    from medrestore.imaging import read
+    from medrestore.inference.files import restore_files
+
+    source = Path(str(get_testdata_file("CT_small.dcm", download=False)))
+    outcome = restore_files(
+        paired.directory, source, tmp_path, False, 2**28, "wide", torch.device("cpu"), lambda items, _: items
+    )
+    assert outcome.restored == 1 and "written as .tif" in capsys.readouterr().err
+    restored, original = read(tmp_path / "CT_small.tif"), read(source)
+    assert restored.unit == "HU" and restored.pixels.shape == original.pixels.shape
+    # a generator of a few hundred weights moves little: the values are still Hounsfield units
+    assert (restored.pixels - original.pixels).abs().median() < 200
