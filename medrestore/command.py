@@ -55,14 +55,12 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
 
 
 def _base(name: str, overrides: list[str]) -> Any:
-    """Compose a command without sweeps; what its root config does not know is kept in `run_overrides`."""
+    """Compose a command without sweeps; one with `run_overrides` keeps there what its root config does not know."""
     from omegaconf import OmegaConf, open_dict
 
-    root: Any = OmegaConf.load(CONF_DIR / f"{name}.yaml")
-    groups = [next(iter(entry)) for entry in root.get("defaults", []) if OmegaConf.is_dict(entry)]
-    if "run" not in root:
+    known = [str(key) for key in OmegaConf.load(CONF_DIR / f"{name}.yaml")]
+    if "run_overrides" not in known:
         return compose(name, overrides)
-    known = [key for key in (*root.keys(), *groups) if key != "defaults"]
     own = [o for o in overrides if key_of(o).split(".")[0] in known]
     config = compose(name, own)
     with open_dict(config):

@@ -56,6 +56,14 @@ def test_train_restore_inspect_by_command(tmp_path: Path, photographs: Path) -> 
     assert done.returncode == 0, done.stderr
     assert "broken.png" in done.stderr
     directory = done.stdout.strip().splitlines()[-1].removeprefix("run directory: ")
+    done = command("evaluate", f"run={directory}", *source, "split=test", "output=again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    scores = [
+        (folder / "scores.csv").read_text() for folder in (tmp_path / "again", tmp_path / directory / "evaluation")
+    ]
+    assert scores[0] == scores[1]
+    done = command("evaluate", f"run={directory}", "datset=cervix", cwd=tmp_path)
+    assert done.returncode == 2 and "did you mean 'dataset'?" in done.stderr
     done = command("restore", f"run={directory}", f"input={photographs}", "output=out", cwd=tmp_path)
     assert done.returncode == 1 and "broken.png" in done.stderr, done.stderr
     assert len(list((tmp_path / "out").rglob("*.png"))) == 9
