@@ -37,7 +37,8 @@ def _check_values(config: Any) -> list[str]:
     for key in config:
         if key not in known:
             raise MedrestoreError(f"unknown key {key!r}{near(str(key), known)}")
-    if "model" not in config or "generator" not in config.model or config.model.generator is None:
+    judge = "channels" in config.get("model", {})  # a judge is one network; a scheme names its generator
+    if not judge and ("generator" not in config.get("model", {}) or config.model.generator is None):
         raise MedrestoreError("model.generator is not set; type network@model.generator=plain or budget=quick")
     if config.epochs < 1:
         raise MedrestoreError(f"epochs={config.epochs} trains nothing; type epochs=1 or more")
@@ -46,6 +47,8 @@ def _check_values(config: Any) -> list[str]:
             f"pretrain_epochs={config.pretrain_epochs} must be at least 0 and less than epochs={config.epochs}; "
             f"type pretrain_epochs={max(0, min(config.pretrain_epochs, config.epochs - 1))}"
         )
+    if judge:
+        return []
     steps = config.model.get("critic_steps", 1)
     if steps < 1:
         raise MedrestoreError(f"model.critic_steps={steps} never trains the critic; type model.critic_steps=1")

@@ -17,7 +17,8 @@ from medrestore.errors import MedrestoreError
 # Values of these keys are paths: they are quoted before Hydra's grammar sees brackets, blanks or umlauts in them.
 _PATH_KEYS = (
     "dataset.root", "dataset.degraded", "dataset.target", "sampling.split.file", "run", "input", "output", "ckpt",
-    "generator_weights", "feature_weights", "metrics.lpips_weights", "hydra.run.dir",
+    "generator_weights", "feature_weights", "metrics.lpips_weights", "hydra.run.dir", "dataset.natural", "judge",
+    "runs", "base", "baselines",
 )  # fmt: skip
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_/.\-:+@%\\]*\Z")
 

@@ -52,7 +52,7 @@ def compose(name: str, overrides: list[str]) -> Any:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
             try:
                 return hydra_compose(name, given)
-            except (HydraException, OmegaConfBaseException) as error:
+            except (HydraException, OmegaConfBaseException, ValueError) as error:
                 raise MedrestoreError(_explain(name, given, error, hydra_compose)) from None
     finally:
         GlobalHydra.instance().clear()
@@ -95,6 +95,7 @@ def build(config: Any) -> Any:
     Raises:
         MedrestoreError: the target is not a class of this project or of the libraries it builds on.
     """
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -104,7 +105,12 @@ def build(config: Any) -> Any:
             raise MedrestoreError(f"{path}._target_={node['_target_']!r} is not one of {', '.join(TARGET_PACKAGES)}")
     if OmegaConf.is_config(config) and "_target_" not in config:
         return {str(key): build(value) for key, value in config.items()} if OmegaConf.is_dict(config) else list(config)
-    return instantiate(config, _convert_="all")
+    try:
+        return instantiate(config, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, MedrestoreError):  # what the class itself says is the line for the user
+            raise error.__cause__ from None
+        raise
 
 
 def register_resolvers() -> None:

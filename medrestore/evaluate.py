@@ -13,6 +13,7 @@ def evaluate(config: Any) -> Any:
 
     python -m medrestore.evaluate run=DIR
     python -m medrestore.evaluate run=DIR dataset=cervix dataset.root=DIR split=all
+    python -m medrestore.evaluate run=DIR 'baselines=[DIR,DIR]'
 
     Any key of the run's own config.yaml may follow; only those given are changed.
     """
@@ -23,8 +24,8 @@ def evaluate(config: Any) -> Any:
 
     run = Run.load(config.run)
     output = Path(config.output) if config.output else None
-    judgement = judge(run, list(config.run_overrides), config.split, output)
-    print(f"evaluation: {judgement.directory}")
+    found = judge(run, list(config.run_overrides), config.split, output, baselines=list(config.baselines))
+    print(f"evaluation: {found.directory}")
     return None
 
 

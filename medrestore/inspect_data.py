@@ -15,17 +15,18 @@ def inspect_data(config: Any) -> Any:
     """Audit a collection before training on it: counts, groups, splits, bad files, a preview of pairs.
 
     python -m medrestore.inspect_data dataset=cervix dataset.root=DIR
+    python -m medrestore.inspect_data dataset=ct dataset.root=DIR sampling.window=soft_tissue channels=1
     python -m medrestore.inspect_data dataset=cervix_phantom degradation=motion
     """
     from medrestore.callbacks import track
     from medrestore.config import build
     from medrestore.data.audit import audit
-    from medrestore.data.splits import PARTS, split_items
+    from medrestore.data.splits import PARTS, split_items, split_paired
 
     source = build(config.dataset)
     catalogue = source.catalogue()
     sizes: dict[Any, Any] = {part: config.sampling.split[part] for part in PARTS}
-    split = split_items(catalogue.items, sizes, config.data_seed)
+    split = (split_paired if config.paired else split_items)(catalogue.items, sizes, config.data_seed)
     found = audit(source, catalogue, split, lambda items: track(items, "decoding"))
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)

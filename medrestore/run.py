@@ -14,23 +14,23 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from medrestore.callbacks import Checkpoints, History, Progress, SampleImages, StepSeed, track
-from medrestore.checkpoint import load_generator, load_into, read_training_state, save_generator
+from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
-from medrestore.classical import Method, methods_for
 from medrestore.config import build, overlay, plain
 from medrestore.data.crops import CropSettings
-from medrestore.data.module import LoaderSettings, Part, RestorationData
+from medrestore.data.labelled import LabelledSettings
+from medrestore.data.module import LoaderSettings, Part, RestorationData, Sample
 from medrestore.data.samples import Pair
-from medrestore.evaluation.judge import Judgement, judge, show
-from medrestore.evaluation.learned import Learned
-from medrestore.evaluation.scoring import tune_on
-from medrestore.evaluation.setting import make_setting, metric_settings, weights_said
+from medrestore.data.scale_crop import scale_crop_of
+from medrestore.evaluation.evaluate import Evaluation, evaluate_methods, show
+from medrestore.evaluation.rows import baseline_rows, classical_rows, learned_rows
+from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
 from medrestore.hardware import accelerator, device_name, loader_workers
+from medrestore.judges import finish_judge, judge_finder
 from medrestore.run_directory import Run, locked, resolved, resume_point
 from medrestore.schemes import AbstractRestorer
-
-_TUNED_ON = 64  # validation images at most that the classical rows are tuned on
+from medrestore.tasks import AbstractJudge
 
 
 def train(config: DictConfig, directory: Path) -> Run:
@@ -55,10 +55,11 @@ def train(config: DictConfig, directory: Path) -> Run:
         _quiet()
         pl.seed_everything(config.seed, workers=True, verbose=False)
         module = build(config.model)
-        assert isinstance(module, AbstractRestorer)
-        if config.generator_weights:
+        assert isinstance(module, AbstractRestorer | AbstractJudge)
+        if config.generator_weights and isinstance(module, AbstractRestorer):
             load_into(module.generator, config.generator_weights)
-        data = make_data(config, directory / "split.csv", type(module).samples)
+        labelled = module.labelled if isinstance(module, AbstractJudge) else None
+        data = make_data(config, directory / "split.csv", type(module).samples, labelled)
         data.prepare("train", "val")
         save_text(directory / "config.yaml", OmegaConf.to_yaml(config))
         trainer = _trainer(config, directory, data)
@@ -73,19 +74,25 @@ def train(config: DictConfig, directory: Path) -> Run:
         if trainer.interrupted:
             raise KeyboardInterrupt
         run = Run(directory, config)
+        if isinstance(module, AbstractJudge):
+            finish_judge(run, module, data, _about(config, data))
+            return run
         _export_selected(run, module, data)
         if config.evaluation.run:
             evaluate(run, data=data)
     return run
 
 
-def make_data(config: Any, split_file: Path | None, samples: Any = Pair) -> RestorationData:
+def make_data(
+    config: Any, split_file: Path | None, samples: type[Sample] = Pair, labelled: LabelledSettings | None = None
+) -> RestorationData:
     """The data of a run as its configuration says.
 
     Args:
         config: a run's configuration.
         split_file: where the split is recorded or read back; None to make it without a record.
-        samples: `Pair` or `Unpaired`, as the scheme wants.
+        samples: the kind of sample the scheme or judge trains on.
+        labelled: how a judge wants its images.
     """
     sampling, hardware = config.sampling, config.hardware
     on = accelerator(hardware.accelerator)
@@ -95,6 +102,7 @@ def make_data(config: Any, split_file: Path | None, samples: Any = Pair) -> Rest
         flips=sampling.flips,
         window=plain(config.sampling.window),
         fixed=config.degradation.fixed,
+        scale_crop=scale_crop_of(plain(sampling.scale_crop)),
         seed=config.seed,
         data_seed=config.data_seed,
     )
@@ -105,16 +113,18 @@ def make_data(config: Any, split_file: Path | None, samples: Any = Pair) -> Rest
         val_images=sampling.val_images,
         cache_bytes=int(sampling.cache_gb * 1e9),
         split=plain(sampling.split),
+        shards=sampling.shards,
     )
     return RestorationData(
         source=build(config.dataset),
         degradation=build(config.degradation.operator),
-        channels=config.model.generator.channels,
+        channels=_network_of(config).channels,
         crops=crops,
         loading=loading,
         samples=samples,
         split_file=split_file,
         progress=track,
+        labelled=labelled,
     )
 
 
@@ -124,7 +134,8 @@ def evaluate(
     split: Part = "test",
     output: Path | None = None,
     data: RestorationData | None = None,
-) -> Judgement:
+    baselines: Sequence[str | Path] = (),
+) -> Evaluation:
     """Judge a run's generator beside the classical rows; prints the table and writes the report.
 
     Args:
@@ -133,6 +144,7 @@ def evaluate(
         split: `test` is the run's saved split; `all` takes every image of the data set.
         output: where the files go; default `<run>/evaluation`.
         data: the run's data when they are loaded already.
+        baselines: other finished runs, as rows of the same table.
 
     Raises:
         MedrestoreError: the run is not finished, or the data are not usable.
@@ -146,36 +158,21 @@ def evaluate(
         data = make_data(config, record)
     data.prepare(split)
     directory = output or run.directory / ("evaluation" if same_data and split == "test" else f"evaluation_{split}")
-    metrics = metric_settings(config)
-    methods = _methods(run, config, data)
-    setting = make_setting(run, config, split, metrics, list(overrides))
-    judgement = judge(data, methods, setting, directory, track)
-    show(judgement, setting)
-    print(f"report: {judgement.report}")
-    return judgement
-
-
-def _methods(run: Run, config: Any, data: RestorationData) -> list[Method]:
-    """Reference and classical rows tuned once on validation, then the run's networks."""
     device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
     memory = int(config.evaluation.memory_gb * 2**30)
-    rows = methods_for(data.degradation.scale)
-    record = run.directory / "tuned.yaml"
-    if record.exists():
-        tuned = plain(OmegaConf.load(record))
-        rows = [row.with_parameters(tuned[row.name]) if tuned.get(row.name) else row for row in rows]
-    else:
-        cases = data.cases("val", _TUNED_ON)
-        rows = tune_on(cases, rows, config.evaluation.tune_crop, track)
-        chosen = {row.name: row.parameters for row in rows}
-        save_text(record, OmegaConf.to_yaml(OmegaConf.create(chosen)))
-    networks: list[Method] = []
-    for name in ("pretrained", "generator"):
-        path = run.directory / f"{name}.safetensors"
-        if path.exists() or name == "generator":
-            generator, _ = load_generator(path if path.exists() else run.directory)
-            networks.append(Learned("restored" if name == "generator" else name, generator.to(device), memory))
-    return [*rows, *networks]
+    methods = [
+        *classical_rows(run, config, data, track),
+        *baseline_rows(baselines, run, data, split, memory, device),
+        *learned_rows(run, memory, device),
+    ]
+    assessments = {name: build(node) for name, node in config.evaluation.assessments.items()}
+    judge = judge_finder(run, config, data, split, train, device)
+    typed = [*overrides, *([f"'baselines=[{','.join(map(str, baselines))}]'"] if baselines else [])]
+    setting = make_setting(run, config, split, data, assessments, judge, typed)
+    evaluation = evaluate_methods(data, methods, setting, directory, track)
+    show(evaluation, setting)
+    print(f"report: {evaluation.report}")
+    return evaluation
 
 
 def _same_images(config: Any, other: Any) -> bool:
@@ -183,10 +180,14 @@ def _same_images(config: Any, other: Any) -> bool:
     return all(config.dataset.get(key) == other.dataset.get(key) for key in ("_target_", "root", "data_seed", "target"))
 
 
-def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
-    network = plain(config.model.generator)
+def _network_of(config: Any) -> Any:
+    """The node that says how many channels go in: the generator, or the judge itself."""
+    return config.model.generator if "generator" in config.model else config.model
 
+
+def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
     def export_pretrained(module: AbstractRestorer) -> None:
+        network = plain(config.model.generator)
         save_generator(directory / "pretrained.safetensors", module.exported, network, _about(config, data))
 
     loggers: list[Any] = [History(directory / "metrics.csv")]
@@ -194,9 +195,11 @@ def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
     callbacks: list[pl.Callback] = [
         StepSeed(config.seed),
         Progress(),
-        SampleImages(directory / "samples", config.callbacks.sample_images, config.callbacks.sample_seconds),
         Checkpoints(directory / "checkpoints", config.select, config.callbacks.checkpoint_minutes, export_pretrained),
     ]
+    if "generator" in config.model:
+        samples = config.callbacks
+        callbacks.append(SampleImages(directory / "samples", samples.sample_images, samples.sample_seconds))
     return pl.Trainer(
         accelerator=accelerator(config.hardware.accelerator),
         devices=config.hardware.devices,
@@ -218,7 +221,7 @@ def _about(config: Any, data: RestorationData) -> dict[str, Any]:
     return {
         "experiment": str(config.about.experiment),
         "window": plain(config.sampling.window),
-        "scale": int(config.model.generator.get("scale", 1)),
+        "scale": int(_network_of(config).get("scale", 1)),
         "training_data": data.source.name,
         "training_images": len(data.items("train", None)),
         "licence": sorted(data.catalogue.licences),

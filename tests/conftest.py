@@ -17,6 +17,7 @@ TINY = [
     "dataset.patients=6",
     "dataset.images_per_patient=2",
     "dataset.size=64",
+    "dataset.natural_patients=2",
     "model.generator.width=4",
     "model.generator.depth=1",
     "sampling.crop=16",

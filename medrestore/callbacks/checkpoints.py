@@ -61,11 +61,13 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the end of the epoch; keep it as the best when it is; export the first stage when it ends."""
-        assert isinstance(pl_module, AbstractRestorer)
-        if trainer.current_epoch + 1 == pl_module.pretrain_epochs and trainer.is_global_zero:
-            self.export_pretrained(pl_module)
+        pretraining = False  # judges have no stages
+        if isinstance(pl_module, AbstractRestorer):
+            pretraining = pl_module.pretraining
+            if trainer.current_epoch + 1 == pl_module.pretrain_epochs and trainer.is_global_zero:
+                self.export_pretrained(pl_module)
         score = trainer.callback_metrics.get(self.select)
-        if score is not None and not pl_module.pretraining and score.isfinite():
+        if score is not None and not pretraining and score.isfinite():
             if self.best_score is None or float(score) > self.best_score:
                 self.best_score, self.best_epoch = float(score), trainer.current_epoch
                 self._save(trainer, "best")

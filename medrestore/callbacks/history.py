@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from pytorch_lightning.loggers.logger import Logger
 
 
 class History(Logger):
-    """Keeps `metrics.csv` in the run directory: one row a logging step, columns `epoch, step` and one a metric.
+    """Keeps `metrics.csv` in the run directory: one row a logging step, columns `epoch, step, seconds`, one a metric.
+
+    `seconds` is the time trained so far, validation included; a resumed run goes on counting from its last row.
 
     Lightning's CSVLogger empties an existing file; this one reads it back, so that a resumed run has one history.
 
@@ -24,6 +27,8 @@ class History(Logger):
         super().__init__()
         self.path = path
         self.rows: list[dict[str, float]] = _read(path)
+        self._before = self.rows[-1].get("seconds", 0.0) if self.rows else 0.0
+        self._start = time.monotonic()
 
     @property
     def name(self) -> str:
@@ -40,7 +45,8 @@ class History(Logger):
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add one row, or complete the row of this step."""
-        row = {"epoch": 0.0, **metrics, "step": float(step or 0)}
+        seconds = round(self._before + time.monotonic() - self._start, 1)
+        row = {"epoch": 0.0, **metrics, "step": float(step or 0), "seconds": seconds}
         if self.rows and self.rows[-1]["step"] == row["step"]:
             self.rows[-1] = {**self.rows[-1], **row}
         else:
@@ -48,10 +54,10 @@ class History(Logger):
 
     def save(self) -> None:
         """Write the whole table, atomically."""
-        names = sorted({name for row in self.rows for name in row} - {"epoch", "step"})
+        names = sorted({name for row in self.rows for name in row} - {"epoch", "step", "seconds"})
         temporary = self.path.with_suffix(".writing")
         with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["epoch", "step", *names])
+            writer = csv.DictWriter(file, ["epoch", "step", "seconds", *names])
             writer.writeheader()
             writer.writerows({**row, "step": int(row["step"]), "epoch": int(row["epoch"])} for row in self.rows)
         os.replace(temporary, self.path)
@@ -59,6 +65,7 @@ class History(Logger):
     def forget_after(self, step: int) -> None:
         """Drop rows beyond the step from which a resumed training goes on."""
         self.rows = [row for row in self.rows if row["step"] <= step]
+        self._before = self.rows[-1].get("seconds", 0.0) if self.rows else 0.0
 
     def finalize(self, status: str) -> None:
         """Write what is left."""

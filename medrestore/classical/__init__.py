@@ -4,6 +4,7 @@ from medrestore.classical.identity import Identity
 from medrestore.classical.interpolation import Bicubic, Bilinear, Lanczos, Nearest
 from medrestore.classical.method import Method, MethodKind, Setting
 from medrestore.classical.richardson_lucy import RichardsonLucy
+from medrestore.classical.richardson_lucy_oracle import RichardsonLucyOracle
 from medrestore.classical.tune import tune
 from medrestore.classical.unsharp import Unsharp
 from medrestore.classical.wiener import Wiener
@@ -18,6 +19,7 @@ __all__ = [
     "MethodKind",
     "Nearest",
     "RichardsonLucy",
+    "RichardsonLucyOracle",
     "Setting",
     "Unsharp",
     "Wiener",
@@ -34,5 +36,5 @@ def methods_for(scale: int) -> list[Method]:
         scale: target size over degraded size.
     """
     if scale == 1:
-        return [Identity(), Unsharp(), Wiener(), RichardsonLucy(), WienerOracle()]
+        return [Identity(), Unsharp(), Wiener(), RichardsonLucy(), WienerOracle(), RichardsonLucyOracle()]
     return [Bicubic(scale), Nearest(scale), Bilinear(scale), Lanczos(scale)]

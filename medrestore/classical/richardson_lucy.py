@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Literal, Self
@@ -12,6 +13,7 @@ from medrestore.classical.gaussian import gaussian_blur
 from medrestore.classical.method import Setting
 
 _DARK = 1e-4  # added to all and taken off again: a black pixel would stay black, and a ratio to 0 says nothing
+_FLOOR = 1e-6  # of the predicted image: above the rounding of an FFT, which could make it negative
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,30 @@ class RichardsonLucy:
 
     def restore(self, degraded: Tensor, kernel: Tensor | None = None) -> Tensor:
         """Deconvolve `(1, C, H, W)` in [0, 1]; the true kernel is not looked at."""
-        observed = degraded.clamp(min=0) + _DARK
-        restored = observed
-        for _ in range(self.iterations):
-            ratio = observed / gaussian_blur(restored, self.sigma)
-            restored = restored * gaussian_blur(ratio, self.sigma)
-        return (restored - _DARK).clamp(0, 1)
+        return richardson_lucy(
+            degraded,
+            lambda image: gaussian_blur(image, self.sigma),
+            lambda image: gaussian_blur(image, self.sigma),
+            self.iterations,
+        )
+
+
+def richardson_lucy(
+    degraded: Tensor, blur: Callable[[Tensor], Tensor], turned: Callable[[Tensor], Tensor], iterations: int
+) -> Tensor:
+    """Repeat x <- x * K'(y / K x), started at y.
+
+    Args:
+        degraded: y, `(1, C, H, W)` in [0, 1].
+        blur: K, by a kernel of sum 1.
+        turned: K', by the same kernel turned by 180 degrees.
+        iterations: how often.
+
+    Returns:
+        `(1, C, H, W)` in [0, 1].
+    """
+    observed = degraded.clamp(min=0) + _DARK
+    restored = observed
+    for _ in range(iterations):
+        restored = restored * turned(observed / blur(restored).clamp(min=_FLOOR))
+    return (restored - _DARK).clamp(0, 1)

@@ -1,8 +1,9 @@
 """Catalogue, splits, training crops, loaders, phantoms."""
 
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source
-from medrestore.data.folders import FolderPairs, FolderSource
+from medrestore.data.folders import FolderSource
 from medrestore.data.module import RestorationData
+from medrestore.data.pairs import FolderPairs
 from medrestore.data.samples import Case, Pair, Unpaired
 
 __all__ = [

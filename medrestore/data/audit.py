@@ -99,7 +99,7 @@ class Audit:
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"LEAK: the group {group} lies in more than one part" for group in self.divided]
         same = [f"identical: {' = '.join(map(str, files))}" for files in self.identical]
-        left = [f"left out: {entry.path}: {entry.reason}" for entry in self.left_out]
+        left = [f"left out: {entry.path or entry.name}: {entry.reason}" for entry in self.left_out]
         return lines + _first(same) + _first(left)
 
     def _images(self, part: Part) -> int:
@@ -132,7 +132,7 @@ def audit(
             source.load_degraded(item)
             source.load_mask(item)
         except MedrestoreError as error:
-            left_out.append(LeftOut.because(item.path or Path(item.key), error))
+            left_out.append(LeftOut.because(item.path, error))
             continue
         readable.append(item)
         sizes[image.pixels.shape[1], image.pixels.shape[2]] += 1

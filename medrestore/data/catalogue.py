@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from medrestore.data.label_maps import Scheme
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
 
@@ -34,6 +35,8 @@ class Item:
         frame: Slice of a volume, else None.
         degraded: The degraded partner file of a real pair.
         mask: A file whose marked pixels are the region of interest.
+        labels: A file with the class of every pixel.
+        label_scheme: How that file names the classes.
     """
 
     key: str
@@ -46,17 +49,24 @@ class Item:
     frame: int | None
     degraded: Path | None
     mask: Path | None
+    labels: Path | None = None
+    label_scheme: Scheme = "train_ids"
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file that is no item, and why."""
+    """A file that is no item, and why; `path` is None for a generated image that could not be made."""
 
-    path: Path
+    path: Path | None
     reason: str
 
+    @property
+    def name(self) -> str:
+        """The file's name for messages."""
+        return "a generated image" if self.path is None else self.path.name
+
     @classmethod
-    def because(cls, path: Path, error: MedrestoreError) -> LeftOut:
+    def because(cls, path: Path | None, error: MedrestoreError) -> LeftOut:
         """Make an entry of what a reader says about a file, without repeating the file's name."""
         return cls(path, str(error).removeprefix(f"cannot read {path}: "))
 

@@ -1,7 +1,8 @@
 """Training samples: crops drawn, degraded and windowed in the one right order.
 
 Draw the box, cut it with a margin at native size, degrade physical values, trim the margin, map the window to [0, 1],
-flip the pair. Blur before a crop's border is known, or after the window, would be another blur.
+resize where the scale crop asks, flip the pair. Blur before a crop's border is known, or after the window or an x0.5
+resize, would be another blur.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -19,9 +20,11 @@ from torch.utils.data import Dataset
 
 from medrestore.data.catalogue import Item
 from medrestore.data.samples import Pair, Unpaired
+from medrestore.data.scale_crop import ScaleCrop, resized, resized_mask
 from medrestore.data.seeding import generator_of, seed_of
 from medrestore.data.store import ImageStore
-from medrestore.degradations import Degradation, Identity
+from medrestore.degradations import Degradation, Frame, Identity
+from medrestore.degradations.apply import mirrored
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
@@ -38,30 +41,37 @@ class CropSettings:
         crop: side of the target crop in pixels, a multiple of the degradation's scale.
         crops_per_image: how often an epoch shows each image; `auto` takes as many crops as would cover it, at most 16,
             so that large photographs are not seen less densely than small ones.
-        flips: random flips and quarter turns.
+        flips: random flips and quarter turns; `horizontal` for scenes that are never upside down.
         window: see `store.window_of`.
         fixed: one degradation per image for the whole training.
         seed: the training's seed.
         data_seed: the data's seed.
+        scale_crop: boxes of random side, resized to `crop`; None = boxes of `crop` pixels.
     """
 
     crop: int
     crops_per_image: int | Literal["auto"]
-    flips: bool
+    flips: bool | Literal["horizontal"]
     window: str | Sequence[float]
     fixed: bool
     seed: int
     data_seed: int
+    scale_crop: ScaleCrop | None = None
 
 
 class _Cropper:
     """Draws one degraded and target crop of an item; a pure function of (seed, epoch, index)."""
 
     def __init__(self, store: ImageStore, degradation: Degradation, settings: CropSettings) -> None:
+        if settings.scale_crop is not None and degradation.scale > 1:
+            raise MedrestoreError(
+                f"the scale crop resizes pairs of equal size, found a degradation that shrinks by {degradation.scale}; "
+                "type sampling.scale_crop=null"
+            )
         self.store = store
         self.degradation = degradation
         self.settings = settings
-        self._flip = _flips() if settings.flips else None
+        self._flip = _flips(settings.flips) if settings.flips else None
 
     def draw(self, item: Item, *draw: int | str) -> tuple[Tensor, Tensor, Tensor]:
         """Degraded `(C, h, w)`, target `(C, H, W)` and mask `(1, H, W)` of one random crop."""
@@ -70,24 +80,28 @@ class _Cropper:
         random = generator_of(settings.seed, *draw)
         parameters = operator.sample(generator_of(settings.data_seed, "fixed", item.key) if settings.fixed else random)
         height, width = image.pixels.shape[1:]
-        top = _offset(height, settings.crop, random)
-        left = _offset(width, settings.crop, random)
-        margin = -(-operator.margin // operator.scale) * operator.scale  # the grid of the shrunk image must not move
-        patch = cut(image.pixels, top - margin, left - margin, settings.crop + 2 * margin)
-        target = cut(image.pixels, top, left, settings.crop)
+        side = settings.crop if settings.scale_crop is None else settings.scale_crop.draw_side(height, width, random)
+        top = _offset(height, side, random)
+        left = _offset(width, side, random)
+        margin = operator.margin if parameters.margin is None else parameters.margin
+        margin = -(-margin // operator.scale) * operator.scale  # the grid of the shrunk image must not move
+        target = cut(image.pixels, top, left, side)
         if partner is None:
-            degraded = operator.apply(patch, parameters)
-            trim = margin // operator.scale
-            side = settings.crop // operator.scale
-            degraded = degraded[:, trim : trim + side, trim : trim + side]
+            patch = cut(image.pixels, top - margin, left - margin, side + 2 * margin)
+            degraded = operator.apply(
+                patch, replace(parameters, frame=Frame(height, width, top - margin, left - margin))
+            )
+            trim, small = margin // operator.scale, side // operator.scale
+            degraded = degraded[:, trim : trim + small, trim : trim + small]
         else:
-            degraded = cut(partner.pixels, top, left, settings.crop)
-        valid = torch.ones(1, settings.crop, settings.crop)
-        if image.mask is not None:
-            valid = cut(image.mask, top, left, settings.crop)
+            degraded = cut(partner.pixels, top, left, side)
+        valid = torch.ones(1, side, side) if image.mask is None else cut(image.mask, top, left, side).float()
         window = window_of(image, settings.window)
         degraded, target = to_unit(degraded, window), to_unit(target, window)
-        return self._flipped(degraded, target, valid.float(), seed_of(settings.seed, *draw, "flip"))
+        if side != settings.crop:
+            degraded, target = resized(degraded, settings.crop), resized(target, settings.crop)
+            valid = resized_mask(valid, settings.crop)
+        return self._flipped(degraded, target, valid, seed_of(settings.seed, *draw, "flip"))
 
     def _flipped(self, degraded: Tensor, target: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         if self._flip is None:
@@ -98,21 +112,26 @@ class _Cropper:
 
 
 class PairedCrops(Dataset[Pair]):
-    """Degraded and target crops of the same image; indexed by `(epoch, index)`."""
+    """Degraded and target crops of the same image; indexed by `(epoch, index)`.
+
+    Attributes:
+        items: the target images.
+        positions: which of them each index shows.
+    """
 
     def __init__(
         self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
     ) -> None:
         self.items = [item for item in items if item.role == "target"]
-        self._positions = _positions(store, self.items, settings)
+        self.positions = _positions(store, self.items, settings)
         self._cropper = _Cropper(store, degradation, settings)
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self.positions)
 
     def __getitem__(self, where: tuple[int, int]) -> Pair:
         epoch, index = where
-        start = self._positions[index]
+        start = self.positions[index]
         position, drawn = _readable(self.items, start, lambda item: self._cropper.draw(item, "train", epoch, index))
         return Pair(*drawn, torch.tensor(position))
 
@@ -122,6 +141,11 @@ class UnpairedCrops(Dataset[Unpaired]):
 
     Where the collection has no images degraded by nature, the first half of the groups is degraded and the other half
     serves as the reference, so that no source ever meets its own truth.
+
+    Attributes:
+        sources: the degraded images, or those to degrade.
+        targets: the sharp images.
+        positions: which of the sources each index shows.
     """
 
     def __init__(
@@ -144,17 +168,17 @@ class UnpairedCrops(Dataset[Unpaired]):
         self.sources, self.targets = sources, targets
         self._seed = settings.seed
         larger = max(sources, targets, key=len)
-        self._length = len(_positions(store, larger, settings))
+        self.positions = [index % len(sources) for index in range(len(_positions(store, larger, settings)))]
         self._source = _Cropper(store, degradation, settings)
         self._reference = _Cropper(store, Identity(), settings)
 
     def __len__(self) -> int:
-        return self._length
+        return len(self.positions)
 
     def __getitem__(self, where: tuple[int, int]) -> Unpaired:
         epoch, index = where
         position, (source, _, source_mask) = _readable(
-            self.sources, index, lambda item: self._source.draw(item, "source", epoch, index)
+            self.sources, self.positions[index], lambda item: self._source.draw(item, "source", epoch, index)
         )
         pick = int(torch.randint(len(self.targets), (), generator=generator_of(self._seed, "pick", *where)))
         _, (_, reference, reference_mask) = _readable(
@@ -178,16 +202,7 @@ def cut(image: Tensor, top: int, left: int, side: int) -> Tensor:
     height, width = image.shape[1:]
     if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
         return image[:, top : top + side, left : left + side]
-    rows, columns = _mirror(top, side, height), _mirror(left, side, width)
-    return image[:, rows][:, :, columns]
-
-
-def _mirror(start: int, count: int, size: int) -> Tensor:
-    index = torch.arange(start, start + count)
-    if size == 1:
-        return torch.zeros_like(index)
-    index = index.remainder(2 * size - 2)
-    return torch.minimum(index, 2 * size - 2 - index)
+    return image[:, mirrored(top, side, height)][:, :, mirrored(left, side, width)]
 
 
 def _offset(size: int, crop: int, random: torch.Generator) -> int:
@@ -208,13 +223,13 @@ def _readable(items: Sequence[Item], index: int, draw: Callable[[Item], T]) -> t
     raise MedrestoreError(f"none of the {len(items)} training images can be read")
 
 
-def _flips() -> Any:
+def _flips(flips: bool | str) -> Any:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its newest version otherwise
     import albumentations
 
     # One transform: seeding gives every transform of a Compose the same numbers, so that separate flips would agree.
     return albumentations.Compose(
-        [albumentations.SquareSymmetry(p=1.0)],
+        [albumentations.HorizontalFlip(p=0.5) if flips == "horizontal" else albumentations.SquareSymmetry(p=1.0)],
         additional_targets={"target": "image", "valid": "image"},
         is_check_shapes=False,  # the target of a super-resolution pair is larger
     )

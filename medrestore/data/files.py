@@ -1,52 +1,41 @@
-"""Single files: a cheap look at the header, the size, and the images, partners and masks of items."""
+"""Single files: size and colour by the header, and the images, partners and masks of items."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import PIL.Image
-import pydicom
 import torch
 from PIL import ExifTags
 from torch import Tensor
 
 from medrestore import imaging
-from medrestore.data.catalogue import Item, hashed_group
+from medrestore.data.catalogue import Item
+from medrestore.data.label_maps import read_labels
 from medrestore.errors import MedrestoreError
 from medrestore.imaging.guard import reading
 
 _WITH_ALPHA = ("LA", "PA", "RGBA")
 
 
-def patient_of(path: Path) -> str | None:
-    """Return the hashed PatientID of a DICOM file, None for other files and where there is none; reads the header.
-
-    Raises:
-        MedrestoreError: The header cannot be read.
-    """
-    with reading(path):
-        with path.open("rb") as file:
-            marked = file.read(132)[128:] == b"DICM"
-        if not marked and path.suffix.lower() not in (".dcm", ".dicom"):
-            return None
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=["PatientID"])
-        patient = str(header.get("PatientID") or "").strip()
-    return f"patient {hashed_group(patient)}" if patient else None
-
-
 def size_of(path: Path) -> tuple[int, int]:
-    """Return height and width as `imaging.read` gives them; from the header where Pillow knows the format.
+    """Return height and width as `imaging.read` gives them; from the header of DICOM and where Pillow knows the format.
 
     Raises:
         MedrestoreError: The file cannot be read.
     """
+    header = imaging.dicom_header(path)
+    if header is not None and isinstance(header.get("Rows"), int) and isinstance(header.get("Columns"), int):
+        return header.Rows, header.Columns
     with reading(path):
         try:
             with PIL.Image.open(path) as file:
                 width, height = file.size
                 turned = file.format == "JPEG" and file.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        except PIL.UnidentifiedImageError:  # DICOM, NIfTI and unusual TIFF
+        except PIL.UnidentifiedImageError:  # NIfTI and unusual TIFF
             height, width = imaging.read(path).pixels.shape[-2:]
             return height, width
     return (width, height) if turned else (height, width)
@@ -94,34 +83,47 @@ def size_mismatch(first: Path, second: Path) -> str:
     return f"{second.name} has {theirs[1]} x {theirs[0]} pixels, {first.name} has {ours[1]} x {ours[0]}"
 
 
-def load(item: Item) -> imaging.Image:
-    """Read the image of an item that is a file.
+class FileItems:
+    """Reads what the items of a catalogue of files stand for.
 
-    Raises:
-        MedrestoreError: It cannot be read, or the item has no file.
+    Attributes:
+        label_ids: Numbers of classes in label maps beyond those of their scheme; see `read_labels`.
     """
-    if item.path is None:
-        raise MedrestoreError(f"the image {item.key} has no file; it comes from another source")
-    return imaging.read(item.path, item.frame)
 
+    label_ids: Mapping[int, int] = MappingProxyType({})
 
-def load_degraded(item: Item) -> imaging.Image | None:
-    """Read the degraded partner of an item, None where there is none."""
-    return imaging.read(item.degraded, item.frame) if item.degraded is not None else None
+    def load(self, item: Item) -> imaging.Image:
+        """Read the image of an item in physical units.
 
+        Raises:
+            MedrestoreError: It cannot be read, or the item has no file.
+        """
+        if item.path is None:
+            raise MedrestoreError(f"the image {item.key} has no file; it comes from another source")
+        return imaging.read(item.path, item.frame)
 
-def load_mask(item: Item) -> Tensor | None:
-    """Read the mask of an item, bool (1, H, W), None where there is none."""
-    return read_mask(item.mask, item.frame) if item.mask is not None else None
+    def load_degraded(self, item: Item) -> imaging.Image | None:
+        """Read the degraded partner of a real pair, None where there is none."""
+        return imaging.read(item.degraded, item.frame) if item.degraded is not None else None
 
+    def load_mask(self, item: Item) -> Tensor | None:
+        """Read the item's mask, bool (1, H, W), None where there is none."""
+        return read_mask(item.mask, item.frame) if item.mask is not None else None
 
-def label_of(item: Item) -> dict[str, Tensor | str]:
-    """Return the label of an item, where it has one."""
-    return {"label": item.label} if item.label else {}
+    def annotations(self, item: Item) -> dict[str, Tensor | str]:
+        """Return the item's `label`, and `labels`, the class of every pixel as int64 (H, W), where it has them.
+
+        Raises:
+            MedrestoreError: The label map cannot be read, or has an unknown class.
+        """
+        known: dict[str, Tensor | str] = {"label": item.label} if item.label else {}
+        if item.labels is not None:
+            known["labels"] = read_labels(item.labels, item.label_scheme, self.label_ids)
+        return known
 
 
 def require_partner(target: Path, degraded: Path) -> None:
-    """Check that the degraded partner of a real pair is there and has the same size.
+    """Check that the degraded partner of a real pair is there, has the same size and shows the same patient.
 
     Raises:
         MedrestoreError: It is not so; with both sizes.
@@ -130,3 +132,11 @@ def require_partner(target: Path, degraded: Path) -> None:
         raise MedrestoreError(f"its degraded partner {degraded} is missing")
     if reason := size_mismatch(target, degraded):
         raise MedrestoreError(f"its degraded partner {degraded} does not fit: {reason}")
+    patients = {_patient(target), _patient(degraded)} - {""}
+    if len(patients) > 1:
+        raise MedrestoreError(f"its degraded partner {degraded} is of another patient, by the PatientID of both files")
+
+
+def _patient(path: Path) -> str:
+    header = imaging.dicom_header(path)
+    return "" if header is None else str(header.get("PatientID") or "").strip()

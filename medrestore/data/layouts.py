@@ -24,6 +24,7 @@ from medrestore.data.names import (
     split_name,
     suffix_of,
 )
+from medrestore.data.street_layouts import street
 from medrestore.data.tables import read_rows, read_table
 from medrestore.data.tree import Tree
 
@@ -38,7 +39,7 @@ def recognise(tree: Tree, roles: Mapping[str, Role]) -> Listing:
         tree: The files.
         roles: Which role a folder's name stands for (see `role_names`).
     """
-    return annocerv(tree) or kaggle_cervix(tree) or by_folders(tree, roles)
+    return annocerv(tree) or kaggle_cervix(tree) or street(tree) or by_folders(tree, roles)
 
 
 def annocerv(tree: Tree) -> Listing | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medrestore.data.catalogue import LeftOut, Role, Split
+from medrestore.data.label_maps import Scheme
 from medrestore.data.names import is_class_map, partner_key
 from medrestore.errors import MedrestoreError
 
@@ -25,6 +26,8 @@ class Entry:
         collection: Name of the collection, "" for the root's own name.
         degraded: Degraded partner of a real pair.
         mask: Mask file.
+        labels: Label map.
+        label_scheme: See `Item`.
         licence: What a manifest says of it, "" where nothing does.
     """
 
@@ -36,6 +39,8 @@ class Entry:
     collection: str = ""
     degraded: Path | None = None
     mask: Path | None = None
+    labels: Path | None = None
+    label_scheme: Scheme = "train_ids"
     licence: str = ""
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from medrestore.data.catalogue import LeftOut, Role
+from medrestore.data.label_maps import Scheme
 from medrestore.data.listing import Entry, Listing, with_official_split
-from medrestore.data.names import split_name, stem_of
+from medrestore.data.names import folders_of, split_name, stem_of
 from medrestore.data.tables import read_table
 from medrestore.data.tree import Tree
 
@@ -23,7 +26,9 @@ def read_manifest(tree: Tree, roles: Mapping[str, Role], keep_groups: bool = Fal
 
     Columns: `file` (relative to the manifest), and where they are there `role`, `group`, `label`, `dataset`, `split`,
     `licence` and `degraded` (the degraded partner of a real pair, relative to the manifest). Rows of role `mask` with
-    the group and the stem of an image become its mask; rows of roles that are not in `roles` are counted.
+    the group and the stem of an image become its mask, rows of role `label` its label map: training classes, or
+    Cityscapes' label ids in a folder `semantic` or `labelids`, never a coloured copy in a folder `colormaps`. Rows of
+    roles that are not in `roles` are counted.
 
     Args:
         tree: The files.
@@ -75,7 +80,9 @@ def _listing(tree: Tree, path: Path, rows: Mapping[str, Row], roles: Mapping[str
     partners = {_relative(tree.root, path, row.get("degraded", "")) for row in images.values()}
     images = {file: row for file, row in images.items() if file not in partners}
     there = set(tree.images)
-    masks, notes = _masks(tree, {file: row for file, row in rows.items() if file in there}, images)
+    present = {file: row for file, row in rows.items() if file in there}
+    masks, notes = _companions(tree, present, images, "mask")
+    maps, more = _companions(tree, present, images, "label")
     entries = [
         Entry(
             file,
@@ -86,15 +93,17 @@ def _listing(tree: Tree, path: Path, rows: Mapping[str, Row], roles: Mapping[str
             collection=row.get("dataset", ""),
             degraded=_beside(path, row["degraded"]) if row.get("degraded") else None,
             mask=masks.get(file),
+            labels=(labels := maps.get(file)),
+            label_scheme="train_ids" if labels is None else _scheme(labels),
             licence=row.get("licence", ""),
         )
         for file, row in sorted(images.items())
         if file in there
     ]
-    wanted = {file for file, row in rows.items() if file in images or row.get("role", "").lower() == "mask"}
+    wanted = {file for file, row in rows.items() if file in images or row.get("role", "").lower() in ("mask", "label")}
     left_out = [LeftOut(tree.path(file), _absence(tree, file)) for file in sorted(wanted - there)]
     left_out += [LeftOut(tree.path(file), f"not in {NAME}") for file in tree.images if file not in {*rows, *partners}]
-    notes += _other_roles(rows, roles)
+    notes += [*more, *_other_roles(rows, roles)]
     if not keep_groups:
         entries, unusable = _without_class_groups(entries)
         notes += unusable
@@ -105,29 +114,44 @@ def _absence(tree: Tree, file: str) -> str:
     return "no image by its name" if file in tree.others else f"listed in {NAME} but missing"
 
 
-def _masks(tree: Tree, rows: Mapping[str, Row], images: Mapping[str, Row]) -> tuple[dict[str, Path], list[str]]:
-    """Find the mask of each image: the same collection, group and stem."""
+def _companions(
+    tree: Tree, rows: Mapping[str, Row], images: Mapping[str, Row], role: Literal["mask", "label"]
+) -> tuple[dict[str, Path], list[str]]:
+    """Find the mask or the label map of each image: the same collection, group and stem."""
+    word = "masks" if role == "mask" else "label maps"
 
     def identity(file: str, row: Row) -> tuple[str, str, str]:
         return row.get("dataset", ""), row.get("group", ""), stem_of(file).lower()
 
     by_identity: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for file, row in sorted(rows.items()):
-        if row.get("role", "").lower() == "mask":
+        if row.get("role", "").lower() == role and not _is_coloured(file):
             by_identity[identity(file, row)].append(file)
     found = {file: by_identity[key] for file, row in images.items() if (key := identity(file, row)) in by_identity}
     several = sum(len(files) > 1 for files in found.values())
     lonely = sum(map(len, by_identity.values())) - len({mask for files in found.values() for mask in files})
     notes = [
-        f"{several} images have more than one mask file; the first by name is taken" if several else "",
-        f"{lonely} masks left out: no image that is used has their group and name" if lonely else "",
+        f"{several} images have more than one {role} file; the first by name is taken" if several else "",
+        f"{lonely} {word} left out: no image that is used has their group and name" if lonely else "",
     ]
     return {file: tree.path(files[0]) for file, files in found.items()}, [note for note in notes if note]
 
 
 def _other_roles(rows: Mapping[str, Row], roles: Mapping[str, Role]) -> list[str]:
-    counts = Counter(row["role"] for row in rows.values() if row.get("role", "").lower() not in {*roles, "mask"})
-    return [f"{count} files of role {role!r} left out" for role, count in sorted(counts.items())]
+    coloured = sum(row.get("role", "").lower() == "label" and _is_coloured(file) for file, row in rows.items())
+    known = {*roles, "mask", "label"}
+    counts = Counter(row["role"] for row in rows.values() if row.get("role", "").lower() not in known)
+    notes = [f"{coloured} coloured copies of label maps left out"] if coloured else []
+    return notes + [f"{count} files of role {role!r} left out" for role, count in sorted(counts.items())]
+
+
+def _is_coloured(file: str) -> bool:
+    return any(re.fullmatch(r"colou?r_?(?:maps?|masks?|labels?)", name.lower()) for name in folders_of(file))
+
+
+def _scheme(labels: Path) -> Scheme:
+    folder = labels.parent.name.lower()
+    return "cityscapes_ids" if folder == "semantic" or "labelid" in folder else "train_ids"
 
 
 def _without_class_groups(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:

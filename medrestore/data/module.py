@@ -13,16 +13,33 @@ from torch.utils.data import DataLoader, Dataset
 
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source, hashed_group
 from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops
-from medrestore.data.loader import EpochSampler, ResumableLoader
+from medrestore.data.labelled import (
+    Boxed,
+    LabelledCrops,
+    LabelledImages,
+    LabelledSettings,
+    Mapped,
+    collate_labelled,
+)
+from medrestore.data.loader import EpochSampler, ResumableLoader, shards_of
 from medrestore.data.samples import Case, Pair, Unpaired
 from medrestore.data.seeding import generator_of
-from medrestore.data.splits import PARTS, check_disjoint, read_split, split_items, write_split
+from medrestore.data.splits import (
+    PARTS,
+    check_disjoint,
+    read_split,
+    split_items,
+    split_paired,
+    with_natural,
+    write_split,
+)
 from medrestore.data.store import ImageStore
 from medrestore.degradations import Degradation
 from medrestore.errors import MedrestoreError
-from medrestore.imaging import to_unit, window_of
+from medrestore.imaging import chosen_window, to_unit, window_of
 
 Part = Literal["train", "val", "test", "all"]
+Sample = Pair | Unpaired | Boxed | Mapped
 Progress = Callable[[Iterable[Item], str], Iterable[Item]]
 
 
@@ -37,6 +54,7 @@ class LoaderSettings:
         val_images: at most this many validation images an epoch; None for all.
         cache_bytes: decoded images kept in memory.
         split: sizes of the parts (fractions or counts of images) and `file`.
+        shards: an epoch walks through this many parts of the training images one after another (S3); 1 mixes all.
     """
 
     batch_size: int
@@ -45,6 +63,7 @@ class LoaderSettings:
     val_images: int | None
     cache_bytes: int
     split: dict[str, float | int | str | None]
+    shards: int = 1
 
 
 class RestorationData(pl.LightningDataModule):
@@ -56,7 +75,8 @@ class RestorationData(pl.LightningDataModule):
         channels: 1 or 3, as the generator takes.
         crops: how training crops are drawn.
         loading: batches, processes and split.
-        samples: the kind of sample the scheme trains on.
+        samples: the kind of sample the scheme or the judge trains on.
+        labelled: how a judge wants its images; None for schemes.
         split_file: where `split.csv` of the run is written, or read back when it is there.
         progress: wraps an iterable with a progress bar.
     """
@@ -68,19 +88,20 @@ class RestorationData(pl.LightningDataModule):
         channels: int,
         crops: CropSettings,
         loading: LoaderSettings,
-        samples: type[Pair] | type[Unpaired],
+        samples: type[Sample],
         split_file: Path | None,
         progress: Progress,
+        labelled: LabelledSettings | None = None,
     ) -> None:
         super().__init__()
         self.source, self.degradation = source, degradation
-        self.crops, self.loading, self.samples = crops, loading, samples
+        self.crops, self.loading, self.samples, self.labelled = crops, loading, samples, labelled
         self.split_file = split_file
         self.progress = progress
+        chosen_window(crops.window)  # refuses an empty one once, before every image is left out for it
         self.store = ImageStore(source, channels, loading.cache_bytes)
         self.catalogue: Catalogue = source.catalogue()
         self.left_out: list[LeftOut] = list(self.catalogue.left_out)
-        self._unreadable: set[str] = set()
         self.split = self._split()
 
     def _split(self) -> dict[str, Literal["train", "val", "test"]]:
@@ -92,7 +113,10 @@ class RestorationData(pl.LightningDataModule):
             split = read_split(Path(str(file)), items)
         else:
             sizes = {part: self.loading.split[part] for part in PARTS}
-            split = split_items(items, sizes, self.crops.data_seed)  # type: ignore[arg-type]
+            divide = split_items if self.samples is Unpaired else split_paired
+            split = divide(items, sizes, self.crops.data_seed)  # type: ignore[arg-type]
+        if self.samples is not Unpaired:
+            split = with_natural(items, split)  # records of runs before them, and users' lists, do not name them
         check_disjoint(items, split)
         if self.split_file is not None and not self.split_file.exists():
             write_split(self.split_file, items, split)
@@ -105,7 +129,7 @@ class RestorationData(pl.LightningDataModule):
             for item in self.catalogue.items
             if (part == "all" or self.split.get(item.key) == part)
             and (role is None or item.role == role)
-            and item.key not in self._unreadable
+            and item.key not in self.store.unreadable
         ]
 
     def prepare(self, *parts: Part) -> None:
@@ -116,11 +140,8 @@ class RestorationData(pl.LightningDataModule):
         """
         for part in parts:
             items = self.items(part, role=None)
-            readable_before = {item.key for item in items}
             bad = self.store.fill(items, lambda some, part=part: self.progress(some, f"reading {part} images"))
             self.left_out += bad
-            paths = {entry.path for entry in bad}
-            self._unreadable |= {item.key for item in items if item.path in paths and item.key in readable_before}
             if not self.items(part, role=None):
                 raise MedrestoreError(
                     f"no readable image in the {part} part ({len(items)} listed); "
@@ -128,9 +149,14 @@ class RestorationData(pl.LightningDataModule):
                 )
 
     def train_dataloader(self) -> ResumableLoader:
-        """Batches of `Pair` or `Unpaired` crops."""
-        kind = PairedCrops if self.samples is Pair else UnpairedCrops
-        dataset = kind(self.store, self.items("train", role=None), self.degradation, self.crops)
+        """Batches of the kind of sample the scheme or the judge trains on."""
+        items, shards = self.items("train", role=None), None
+        if self.labelled is not None:
+            dataset = self._labelled_images(items, training=True)
+        else:
+            kind = PairedCrops if self.samples is Pair else UnpairedCrops
+            dataset = kind(self.store, items, self.degradation, self.crops)
+            shards = shards_of(dataset.positions, self.loading.shards, self.crops.seed)
         size, ranks = self.loading.batch_size, self.trainer.world_size if self.trainer else 1
         if size % ranks:
             raise MedrestoreError(
@@ -143,13 +169,22 @@ class RestorationData(pl.LightningDataModule):
                 f"type sampling.crops_per_image={-(-size // max(1, len(dataset)))}"
             )
         rank = self.trainer.global_rank if self.trainer else 0
-        sampler = EpochSampler(len(dataset), size, self.crops.seed, rank, ranks)
-        return ResumableLoader(dataset, sampler, self.loading.workers, self.loading.pin_memory)
+        sampler = EpochSampler(len(dataset), size, self.crops.seed, rank, ranks, shards)
+        collate = None if self.labelled is None else collate_labelled
+        return ResumableLoader(dataset, sampler, self.loading.workers, self.loading.pin_memory, collate)
 
-    def val_dataloader(self) -> DataLoader[Pair]:
-        """Whole validation images, one at a time, always degraded in the same way."""
+    def val_dataloader(self) -> DataLoader:
+        """Whole validation images, one at a time, always degraded in the same way; for judges sharp."""
         items = self.items("val")[: self.loading.val_images]
+        if self.labelled is not None:
+            images = self._labelled_images(items, training=False)
+            return DataLoader(images, batch_size=1, num_workers=0, collate_fn=collate_labelled)
         return DataLoader(_WholePairs(self, items), batch_size=1, num_workers=0)
+
+    def _labelled_images(self, items: Sequence[Item], training: bool) -> LabelledImages | LabelledCrops:
+        assert self.labelled is not None
+        kind = LabelledImages if self.samples is Boxed else LabelledCrops
+        return kind(self.store, items, self.crops, self.labelled, training)
 
     def case(self, item: Item) -> Case:
         """One whole image; its degradation is a function of (`data_seed`, key) alone."""
@@ -186,13 +221,18 @@ class RestorationData(pl.LightningDataModule):
         )
 
     def cases(self, part: Part, most: int | None = None) -> Iterator[Case]:
-        """Stream the whole images of a part, those with truth first; unreadable ones are listed in `left_out`."""
-        items = (self.items(part, "target") + self.items(part, "source"))[:most]
+        """Stream the whole images of a part; unreadable ones are listed in `left_out`.
+
+        Args:
+            part: of the split, or `all`.
+            most: at most this many images with truth, which come first, and as many without.
+        """
+        items = self.items(part, "target")[:most] + self.items(part, "source")[:most]
         for item in items:
             try:
                 yield self.case(item)
             except MedrestoreError as error:
-                self.left_out.append(LeftOut(path=item.path, reason=str(error)))  # type: ignore[arg-type]
+                self.left_out.append(LeftOut.because(item.path, error))
 
 
 class _WholePairs(Dataset[Pair]):

@@ -63,6 +63,33 @@ def split_items(
     return {item.key: parts[item.group] for item in items if item.group in parts}
 
 
+def split_paired(
+    items: Sequence[Item], sizes: Mapping[Part, float | int] = SIZES, data_seed: int = 0
+) -> dict[str, Part]:
+    """Assign images to parts for a paired scheme: `split_items` of the sharp images alone, then `with_natural`."""
+    sharp = [item for item in items if item.role == "target"]
+    return with_natural(items, split_items(sharp, sizes, data_seed) if sharp else {})
+
+
+def with_natural(items: Sequence[Item], split: Mapping[str, Part]) -> dict[str, Part]:
+    """Add the images that are degraded by nature to a split of the sharp ones.
+
+    For paired schemes, which cannot train on them: an image whose patient or scene has sharp images goes where those
+    are, every other one is a test image. What the split names already stays.
+    """
+    sharp = {item.group for item in items if item.role == "target"}
+    parts: dict[str, Part] = {item.group: split[item.key] for item in items if item.key in split}
+    found: dict[str, Part] = dict(split)
+    for item in items:
+        if item.role == "target" or item.key in split:
+            continue
+        if item.group in parts:
+            found[item.key] = parts[item.group]
+        elif item.group not in sharp:
+            found[item.key] = "test"
+    return found
+
+
 def _shares(sizes: Mapping[Part, float | int], total: int) -> dict[Part, float]:
     if set(sizes) != set(PARTS):
         raise MedrestoreError(f"a split has the sizes {', '.join(PARTS)}, got {', '.join(sizes) or 'none'}")
@@ -162,6 +189,16 @@ def write_split(path: Path, items: Iterable[Item], split: Mapping[str, Part]) ->
         Path(name).unlink(missing_ok=True)
         raise
     return path
+
+
+def groups_of_parts(path: Path, parts: Sequence[Part]) -> set[tuple[str, str]]:
+    """Read the key and the hashed group of every image that our own record has in some parts.
+
+    Raises:
+        MedrestoreError: The record is missing or is none of ours.
+    """
+    rows = read_table(path, ("key", "group", "split"))
+    return {(row["key"], row["group"]) for row in rows if row["split"] in parts}
 
 
 def read_split(path: Path, items: Sequence[Item]) -> dict[str, Part]:

@@ -24,6 +24,9 @@ class ImageStore:
         source: where images come from.
         channels: 1 or 3; grey is repeated, colour becomes its luma (ITU-R BT.601).
         budget: bytes of decoded pixels to keep.
+
+    Attributes:
+        unreadable: keys of the images that `fill` could not decode.
     """
 
     def __init__(self, source: Source, channels: int, budget: int) -> None:
@@ -31,6 +34,7 @@ class ImageStore:
         self.channels = channels
         self.budget = budget
         self.used = 0
+        self.unreadable: set[str] = set()
         self._kept: dict[str, tuple[_Kept, _Kept | None]] = {}
         self._areas: dict[str, int] = {}
 
@@ -41,7 +45,8 @@ class ImageStore:
             try:
                 self.get(item)
             except MedrestoreError as error:
-                bad.append(LeftOut(path=item.path, reason=str(error)))  # type: ignore[arg-type]
+                bad.append(LeftOut.because(item.path, error))
+                self.unreadable.add(item.key)
         return bad
 
     def area(self, item: Item) -> int:
@@ -72,12 +77,20 @@ class ImageStore:
                     f"{item.path}: the degraded partner measures {tuple(partner.pixels.shape[1:])}, "
                     f"the target {tuple(image.pixels.shape[1:])}; register the pair first"
                 )
+            image = _valid_in_both(image, partner)
         kept = (_Kept.of(image), None if partner is None else _Kept.of(partner))
         size = sum(part.nbytes for part in kept if part is not None)
         if self.used + size <= self.budget:
             self._kept[item.key] = kept
             self.used += size
         return image, partner
+
+
+def _valid_in_both(image: Image, partner: Image) -> Image:
+    """The target, valid where both images of a real pair are: a field of view may end elsewhere in each."""
+    if partner.mask is None:
+        return image
+    return replace(image, mask=partner.mask if image.mask is None else image.mask & partner.mask)
 
 
 def _with_channels(image: Image, channels: int) -> Image:

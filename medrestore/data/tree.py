@@ -46,14 +46,18 @@ class Tree:
         return ", ".join(f"{count} {suffix}" for suffix, count in ranked[:6]) + more
 
 
-def scan(root: Path) -> Tree:
+def scan(root: Path, argument: str = "root") -> Tree:
     """List the files below a folder; links are followed, each folder is entered once, hidden names are skipped.
+
+    Args:
+        root: The folder.
+        argument: Under which name of `dataset` it was given, for messages.
 
     Raises:
         MedrestoreError: The folder does not exist or is a file.
     """
     if not root.is_dir():
-        raise MedrestoreError(_no_folder(root))
+        raise MedrestoreError(_no_folder(root, argument))
     root = root.resolve()
     images, others, left_out = [], [], []
 
@@ -89,12 +93,12 @@ def distinct_names(roots: Sequence[Path]) -> list[str]:
     return [str(root) for root in roots]
 
 
-def _no_folder(root: Path) -> str:
+def _no_folder(root: Path, argument: str) -> str:
     if root.is_file():
-        return f"{root} is a file, not a folder; type dataset.root={root.parent}"
+        return f"{root} is a file, not a folder; type dataset.{argument}={root.parent}"
     above = next((parent for parent in root.absolute().parents if parent.is_dir()), None)
     there = f"; {above} is the last folder of that path that exists" if above is not None else ""
-    return f"there is no folder {root}{there}; type dataset.root=DIR with the folder of your images"
+    return f"there is no folder {root}{there}; type dataset.{argument}=DIR with the folder of your images"
 
 
 def _visible(name: str) -> bool:

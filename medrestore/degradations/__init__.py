@@ -5,7 +5,23 @@ from medrestore.degradations.downsample import Downsample
 from medrestore.degradations.focal import FocalBlur
 from medrestore.degradations.identity import Identity
 from medrestore.degradations.motion import MotionBlur
-from medrestore.degradations.parameters import Degradation, Parameters
+from medrestore.degradations.parameters import Degradation, Frame, Parameters
+from medrestore.degradations.patchwise import PatchwiseMotionBlur
+from medrestore.degradations.rotation import CameraRotationBlur
 from medrestore.degradations.sensor import Sensor
+from medrestore.degradations.varying import blur_varying
 
-__all__ = ["Degradation", "Downsample", "FocalBlur", "Identity", "MotionBlur", "Parameters", "Sensor", "blur"]
+__all__ = [
+    "CameraRotationBlur",
+    "Degradation",
+    "Downsample",
+    "FocalBlur",
+    "Frame",
+    "Identity",
+    "MotionBlur",
+    "Parameters",
+    "PatchwiseMotionBlur",
+    "Sensor",
+    "blur",
+    "blur_varying",
+]

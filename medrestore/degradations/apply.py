@@ -31,8 +31,11 @@ def blur(image: Tensor, kernel: Tensor) -> Tensor:
     rows, columns = kernel.shape
     if rows % 2 == 0 or columns % 2 == 0:
         raise MedrestoreError(f"a kernel has odd sizes so that it has a middle, found {rows} x {columns}")
-    kernel = kernel.to(image)
-    padded = mirror_pad(image, rows // 2, columns // 2)
+    return convolved(mirror_pad(image, rows // 2, columns // 2), kernel.to(image))
+
+
+def convolved(padded: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve where the kernel lies inside the image: `(..., H + k - 1, W + k' - 1)` becomes `(..., H, W)`."""
     direct = int(torch.count_nonzero(kernel)) <= _DIRECT_TAPS
     return _shift_and_add(padded, kernel) if direct else _by_fft(padded, kernel)
 
@@ -45,12 +48,14 @@ def mirror_pad(image: Tensor, rows: int, columns: int) -> Tensor:
     height, width = image.shape[-2:]
     if rows < height and columns < width:
         return F.pad(image, (columns, columns, rows, rows), mode="reflect")
-    row, column = _mirrored(height, rows, image.device), _mirrored(width, columns, image.device)
+    row = mirrored(-rows, height + 2 * rows, height).to(image.device)
+    column = mirrored(-columns, width + 2 * columns, width).to(image.device)
     return image[..., row, :][..., column]
 
 
-def _mirrored(size: int, margin: int, device: torch.device) -> Tensor:
-    index = torch.arange(-margin, size + margin, device=device)
+def mirrored(start: int, count: int, size: int) -> Tensor:
+    """Which of `size` pixels stand at `start, start + 1, ...` of their mirrored continuation, int64 `(count,)`."""
+    index = torch.arange(start, start + count)
     if size == 1:
         return torch.zeros_like(index)
     index = index.remainder(2 * size - 2)

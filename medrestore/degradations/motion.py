@@ -1,32 +1,21 @@
-"""Blur of a shaken camera or a moving patient, from random paths."""
+"""Motion blur of papers S3 and S4: a kernel along the random path of a camera or a patient."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from medrestore.degradations.apply import blur
+from medrestore.degradations.hand import Preset, hand_of
 from medrestore.degradations.kernels import rms_radius, trim
 from medrestore.degradations.parameters import Parameters, draw_seed
 from medrestore.degradations.sensor import Sensor, recorded
-from medrestore.degradations.trajectory import canvas_for, centred, draw_shake, exposure_weights, splat, trajectory
+from medrestore.degradations.trajectory import canvas_for, splat
 from medrestore.errors import MedrestoreError
 
-
-class _Preset(NamedTuple):
-    length: float
-    exposure: float
-    anxiety: tuple[float, float]
-
-
-# S3's "smaller" and "bigger" blur have no numbers in the paper. A longer path and a calmer hand blur more.
-_PRESETS = {
-    "small": _Preset(length=20, exposure=0.5, anxiety=(0.005, 0.01)),
-    "big": _Preset(length=60, exposure=1.0, anxiety=(0.003, 0.005)),
-}
+_CANVAS = 64  # of the published program, which draws paths of 60 px on it
 
 
 class MotionBlur:
@@ -39,6 +28,9 @@ class MotionBlur:
         anxiety: one number, or the range it is drawn from (`expl` of the published program; more curls the path up);
             None = the preset's.
         canvas: odd side of the largest kernel in pixels; None = the smallest that holds every path.
+        canvas_sizes: sizes in pixels, one drawn for each image with equal chance, instead of `length` and `canvas`:
+            a size stands for a path of 60/64 of it and for 64/size of the anxiety. [160, 320, 480, 640] is the
+            program of S4 (son-of-a-gan/Blur-Dataset); None = one size, as the paper says.
         samples: points of a path.
         sensor: noise and quantisation after the blur; None = none.
 
@@ -50,41 +42,45 @@ class MotionBlur:
 
     def __init__(
         self,
-        preset: Literal["small", "big"] = "small",
+        preset: Preset = "small",
         length: float | None = None,
         exposure: float | None = None,
         anxiety: float | Sequence[float] | None = None,
         canvas: int | None = None,
+        canvas_sizes: Sequence[int] | None = None,
         samples: int = 2000,
         sensor: Sensor | None = None,
     ) -> None:
-        if preset not in _PRESETS:
-            raise MedrestoreError(f"preset is small or big, found {preset!r}; type preset=small")
-        chosen = _PRESETS[preset]
-        self.length = chosen.length if length is None else length
-        self.exposure = chosen.exposure if exposure is None else exposure
-        self.anxiety = chosen.anxiety if anxiety is None else _range(anxiety)
-        self.samples = samples
+        self.hand = hand_of(preset, length, exposure, anxiety, samples)
         self.sensor = sensor
-        _check(self.length, self.exposure, samples)
-        self.canvas = _checked_canvas(canvas, canvas_for(self.length, self.exposure))
+        self.canvas_sizes = None if canvas_sizes is None else _checked_sizes(canvas_sizes, length, canvas)
+        longest = self.hand.length if self.canvas_sizes is None else _length_on(max(self.canvas_sizes))
+        self.canvas = _checked_canvas(canvas, canvas_for(longest, self.hand.exposure))
         self.margin = self.canvas // 2
 
     def sample(self, generator: torch.Generator) -> Parameters:
-        """Draw one path and its kernel, trimmed to its support; the description holds `rms_radius` (pixels)."""
-        low, high = self.anxiety
-        anxiety = low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
-        path = trajectory(self.length, draw_shake(anxiety, self.samples, generator))
-        weights = exposure_weights(self.samples, self.exposure)
-        kernel = trim(splat(centred(path, weights), weights, self.canvas).float())
+        """Draw one path and its kernel, trimmed to its support.
+
+        The description holds `length` and `rms_radius` in pixels, `exposure`, `anxiety`, and `canvas_size` where there
+        are several.
+        """
+        length, calm, canvas, size = self.hand.length, 1.0, self.canvas, {}
+        if self.canvas_sizes is not None:
+            drawn = self.canvas_sizes[int(torch.randint(len(self.canvas_sizes), (), generator=generator))]
+            length, calm, size = _length_on(drawn), _CANVAS / drawn, {"canvas_size": drawn}
+            canvas = canvas_for(length, self.hand.exposure)  # splatting on the largest would be slow for the small
+        anxiety = self.hand.draw_anxiety(generator) * calm
+        path = self.hand.draw_path(anxiety, generator, length)
+        kernel = trim(splat(path, self.hand.weights, canvas).float())
         description: dict[str, float | int | str] = {
             "type": "motion",
-            "length": self.length,
-            "exposure": self.exposure,
+            **size,
+            "length": length,
+            "exposure": self.hand.exposure,
             "anxiety": anxiety,
             "rms_radius": rms_radius(kernel),
         }
-        return Parameters(kernel, description, draw_seed(generator))
+        return Parameters(kernel, description, draw_seed(generator), margin=max(kernel.shape) // 2)
 
     def apply(self, image: Tensor, parameters: Parameters) -> Tensor:
         """Blur and record `(C, H, W)` or `(N, C, H, W)` of any unit; borders reflect."""
@@ -92,20 +88,18 @@ class MotionBlur:
         return recorded(blur(image, parameters.kernel), self.sensor, parameters.seed)
 
 
-def _range(anxiety: float | Sequence[float]) -> tuple[float, float]:
-    found = list(anxiety) if isinstance(anxiety, Sequence) else [anxiety, anxiety]
-    if len(found) != 2 or not 0 <= found[0] <= found[1]:
-        raise MedrestoreError(f"anxiety is a number >= 0 or a range, found {anxiety}; type anxiety=[0.005,0.01]")
-    return found[0], found[1]
+def _length_on(canvas_size: int) -> float:
+    return canvas_size * 60 / _CANVAS
 
 
-def _check(length: float, exposure: float, samples: int) -> None:
-    if length < 0:
-        raise MedrestoreError(f"length is a number of pixels >= 0, found {length}; type length=20")
-    if not 0 < exposure <= 1:
-        raise MedrestoreError(f"exposure is a fraction in (0, 1], found {exposure}; type exposure=0.5")
-    if samples * exposure < 2:
-        raise MedrestoreError(f"a path needs two exposed samples, found samples={samples}; type samples=2000")
+def _checked_sizes(sizes: Sequence[int], length: float | None, canvas: int | None) -> tuple[int, ...]:
+    whole = isinstance(sizes, Sequence) and all(isinstance(size, int) and size >= 1 for size in sizes)
+    if not whole or not sizes:
+        raise MedrestoreError(f"canvas_sizes holds whole sizes >= 1, found {sizes}; type canvas_sizes=[160,320]")
+    for name, value in (("length", length), ("canvas", canvas)):
+        if value is not None:
+            raise MedrestoreError(f"canvas_sizes sets the {name} too, found {name}={value}; type {name}=null")
+    return tuple(sizes)
 
 
 def _checked_canvas(canvas: int | None, needed: int) -> int:

@@ -92,26 +92,29 @@ def centred(path: Tensor, weights: Tensor) -> Tensor:
 
 
 def splat(path: Tensor, weights: Tensor, canvas: int) -> Tensor:
-    """Collect the light of a path in pixels, each sample shared by its four neighbours (bilinear).
+    """Collect the light of paths in pixels, each sample shared by its four neighbours (bilinear).
 
     The shares keep the centre of mass exactly.
 
     Args:
-        path: complex `(n,)`, pixels from the middle of the canvas; within `(canvas - 1) / 2` of it on both axes.
+        path: complex `(..., n)`, pixels from the middle of the canvas; within `(canvas - 1) / 2` of it on both axes.
         weights: `(n,)`, non-negative.
         canvas: side of the kernel, odd.
 
     Returns:
-        float64 `(canvas, canvas)`, non-negative, sum 1.
+        float64 `(..., canvas, canvas)`, non-negative, each of sum 1.
     """
     row, column = path.imag + canvas // 2, path.real + canvas // 2
     top, left = row.floor().clamp(0, canvas - 2), column.floor().clamp(0, canvas - 2)
     down, right = row - top, column - left
-    corner = (top * canvas + left).long()
-    places = torch.cat([corner, corner + 1, corner + canvas, corner + canvas + 1])
-    shares = torch.cat([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right])
-    light = torch.bincount(places, weights=shares * weights.repeat(4), minlength=canvas**2)
-    return (light / light.sum()).view(canvas, canvas)
+    paths = math.prod(path.shape[:-1])
+    own = torch.arange(paths).view(*path.shape[:-1], 1) * canvas**2  # each path has a canvas of its own
+    corner = own + (top * canvas + left).long()
+    places = torch.stack([corner, corner + 1, corner + canvas, corner + canvas + 1])
+    shares = torch.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right])
+    light = torch.bincount(places.flatten(), weights=(shares * weights).flatten(), minlength=paths * canvas**2)
+    light = light.view(*path.shape[:-1], canvas, canvas)
+    return light / light.sum((-2, -1), keepdim=True)
 
 
 def canvas_for(length: float, exposure: float) -> int:

@@ -1,4 +1,4 @@
-"""What an evaluation measures beyond the full-reference table: downstream judges, no-reference scores, tissue errors."""
+"""What an evaluation measures beyond the full-reference table: judges, no-reference scores, tissue errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Detector(Protocol):
     """A frozen judge that finds abnormal tissue. See `medrestore.tasks`.
 
     Attributes:
-        threshold: an image is called abnormal when its highest score is at least this; fixed on sharp validation images.
+        threshold: an image with a score of at least this is called abnormal; fixed on sharp validation images.
         labels: from the collection's own words to `normal` and `abnormal`, such as {"melanoma": "abnormal"}.
         description: what it is and what it was trained on, one line for the report.
     """

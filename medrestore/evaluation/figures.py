@@ -304,6 +304,17 @@ def paired_scatter(scores: Sequence[Score], method: str, reference: str, metric:
     return _png(figure)
 
 
+def scatter(x: Sequence[float] | NDArray, y: Sequence[float] | NDArray, across: str, up: str) -> bytes:
+    """A dot an image, with the names of both axes; PNG."""
+    figure = _figure(420, 320)
+    axes = figure.subplots()
+    axes.scatter(x, y, s=18, color="#0b5cad", alpha=0.8, linewidths=0)
+    axes.set_xlabel(across, fontsize=9)
+    axes.set_ylabel(up, fontsize=9)
+    _plain(axes, "both")
+    return _png(figure)
+
+
 def _array(image: Tensor) -> NDArray[np.uint8]:
     """(C, H, W) in [0, 1] -> (H, W, 3) of whole levels."""
     levels = (image.detach().float().cpu().clamp(0, 1) * 255).round().to(torch.uint8)

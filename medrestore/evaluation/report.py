@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from medrestore.evaluation.assessment import Section
 from medrestore.evaluation.statistics import Summary
 from medrestore.evaluation.tables import heading, layout, notes, save_text
 
@@ -91,6 +92,7 @@ class Report:
         summaries: rows of the table.
         footnotes: lines below the table, such as which LPIPS backbone or window was used.
         scores: box plots and scatter plots.
+        sections: what the assessments found.
         cases: worst, median and best test images.
         curves: training curves.
         kernels: shapes of the blur kernels.
@@ -112,6 +114,7 @@ class Report:
     summaries: Sequence[Summary] = ()
     footnotes: Sequence[str] = ()
     scores: Sequence[Picture] = ()
+    sections: Sequence[Section] = ()
     cases: Sequence[CaseView] = ()
     curves: Sequence[Picture] = ()
     kernels: Sequence[Picture] = ()
@@ -152,6 +155,7 @@ def write_report(path: Path, content: Report) -> Path:
         parts=[metrics[start : start + _METRICS_PER_TABLE] for start in range(0, len(metrics), _METRICS_PER_TABLE)],
         rows=rows,
         heading=heading,
+        picture=Picture,
         footnotes=[*(notes(content.summaries) if content.summaries else ()), *content.footnotes],
         left_out=content.left_out[:_FILES_SHOWN],
         more_left_out=max(0, len(content.left_out) - _FILES_SHOWN),

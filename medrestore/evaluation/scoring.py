@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from medrestore.classical import Method, tune
 from medrestore.data.samples import Case
+from medrestore.evaluation.assessment import Assessment
 from medrestore.evaluation.statistics import Score
-from medrestore.metrics import lpips, psnr, ssim
+from medrestore.metrics import fourier_error, lpips, psnr, ssim
 
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
+Timing = dict[str, list[float]]  # seconds of each image by row
 _SSIM_SIDE = 11  # the window of SSIM; smaller images have none
 _LPIPS_SIDE = 64  # AlexNet's last map would vanish below
 
@@ -26,10 +29,12 @@ class MetricSettings:
     Attributes:
         lpips: whether LPIPS is computed.
         lpips_weights: `imagenet`, a path, or `random`.
+        fourier: `none`, `colour` (the mean over channels) or `grey` (channels averaged before the transform, paper S4).
     """
 
     lpips: bool
     lpips_weights: str
+    fourier: Literal["none", "colour", "grey"] = "none"
 
     @property
     def lpips_name(self) -> str:
@@ -37,17 +42,27 @@ class MetricSettings:
         return "lpips_random" if self.lpips_weights == "random" else "lpips"
 
 
-def outputs(case: Case, methods: Sequence[Method]) -> Iterator[tuple[Method, Tensor]]:
-    """Each method's image `(C, H, W)` in [0, 1]; methods that need a kernel are skipped where none is known."""
+class Output(NamedTuple):
+    """One row's image `(C, H, W)` in [0, 1] of a case, and the seconds it took."""
+
+    method: Method
+    image: Tensor
+    seconds: float
+
+
+def outputs(case: Case, methods: Sequence[Method]) -> Iterator[Output]:
+    """Each method's image; methods that need a kernel are skipped where none is known."""
     for method in methods:
         if method.needs_kernel and case.kernel is None:
             continue
+        start = time.perf_counter()
         restored = method.restore(case.degraded[None], case.kernel if method.needs_kernel else None)
-        yield method, restored[0].float().clamp(0, 1)
+        image = restored[0].float().clamp(0, 1)
+        yield Output(method, image, time.perf_counter() - start)
 
 
 def full_reference(restored: Tensor, case: Case, settings: MetricSettings) -> dict[str, float]:
-    """PSNR, SSIM and LPIPS of one restored image against the truth; empty without truth.
+    """PSNR, SSIM, LPIPS and Fourier error of one restored image against the truth; empty without truth.
 
     Args:
         restored: `(C, H, W)` in [0, 1].
@@ -64,16 +79,38 @@ def full_reference(restored: Tensor, case: Case, settings: MetricSettings) -> di
         scores["ssim"] = float(ssim(preds, target, mask=mask))
     if settings.lpips and side >= _LPIPS_SIDE:
         scores[settings.lpips_name] = float(lpips(preds, target, weights=settings.lpips_weights))
+    if settings.fourier != "none":
+        scores["fourier_error"] = float(fourier_error(preds, target, grey=settings.fourier == "grey"))
     return scores
 
 
-def score_cases(cases: Iterable[Case], methods: Sequence[Method], settings: MetricSettings) -> list[Score]:
-    """The score table of all methods on all cases, one case in memory at a time."""
+def score_cases(
+    cases: Iterable[Case],
+    methods: Sequence[Method],
+    settings: MetricSettings,
+    assessments: Sequence[Assessment] = (),
+    timing: Timing | None = None,
+) -> list[Score]:
+    """The score table of all methods on all cases, one case in memory at a time.
+
+    Args:
+        cases: streamed.
+        methods: the rows.
+        settings: which full-reference scores.
+        assessments: see each case with every row's image, after `begin`.
+        timing: filled with the seconds of each image.
+    """
     table: list[Score] = []
     for case in cases:
-        for method, restored in outputs(case, methods):
+        images: dict[str, Tensor] = {}
+        for method, restored, seconds in outputs(case, methods):
+            images[method.name] = restored
+            if timing is not None:
+                timing.setdefault(method.name, []).append(seconds)
             for metric, value in full_reference(restored, case, settings).items():
                 table.append(Score(method.name, case.key, case.group, metric, value))
+        for assessment in assessments:
+            table += assessment.observe(case, images)
     return table
 
 

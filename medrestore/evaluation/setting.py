@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,36 +12,56 @@ from omegaconf import OmegaConf
 
 from medrestore import __version__
 from medrestore.config import compose, plain
-from medrestore.data.module import Part
-from medrestore.evaluation.judge import Setting
+from medrestore.data.module import Part, RestorationData
+from medrestore.evaluation.assessment import Assessment
+from medrestore.evaluation.evaluate import Setting
 from medrestore.evaluation.scoring import MetricSettings
 from medrestore.metrics import backbone_file
 from medrestore.run_directory import Run, flat, resolved
 
 
-def make_setting(run: Run, config: Any, split: Part, metrics: MetricSettings, overrides: list[str]) -> Setting:
+def make_setting(
+    run: Run,
+    config: Any,
+    split: Part,
+    data: RestorationData,
+    assessments: Mapping[str, Assessment],
+    judge: Callable[[str], Any] | None,
+    typed: list[str],
+) -> Setting:
     """Everything a report says about a run, from its configuration.
 
     Args:
         run: the run.
         config: its configuration with the overrides applied.
         split: the part that is judged.
-        metrics: which scores are taken.
-        overrides: what the user typed, for the command that repeats it.
+        data: the images that are judged.
+        assessments: what is measured beside the full-reference scores.
+        judge: finds or trains the judge of an experiment.
+        typed: what the user typed, for the command that repeats it.
     """
+    metrics = metric_settings(config)
     about = config.about
-    command = f"python -m medrestore.evaluate run={run.directory} {' '.join(overrides)} split={split}".replace(
-        "  ", " "
-    )
+    command = f"python -m medrestore.evaluate run={run.directory} {' '.join(typed)} split={split}".replace("  ", " ")
     footnotes = [f"{split} part, window {config.sampling.window}, whole images, PSNR peak 1.0, SSIM 11x11 sigma 1.5"]
     if metrics.lpips and metrics.lpips_weights == "random":
         footnotes.append("LPIPS has a random backbone (no ImageNet weights here): compare rows, never papers")
+    if metrics.fourier != "none":
+        how = "channels averaged first" if metrics.fourier == "grey" else "mean over channels"
+        footnotes.append(f"Fourier error: magnitude spectra, orthonormal FFT of [0, 1] images, {how}, no window")
     conditions = {
         "degradation": plain(config.degradation),
         "window": str(config.sampling.window),
         "data_seed": config.data_seed,
         "dataset": str(config.dataset.get("name", config.dataset._target_.rpartition(".")[2])),
-        "metrics": {"lpips": metrics.lpips_weights if metrics.lpips else "off", "psnr_peak": 1.0, "ssim_window": 11},
+        "metrics": {
+            "lpips": metrics.lpips_weights if metrics.lpips else "off",
+            "fourier": metrics.fourier,
+            "psnr_peak": 1.0,
+            "ssim_window": 11,
+        },
+        "split_hash": _hash(sorted(data.split.items())),
+        "degradation_hash": _hash([plain(config.degradation.operator), config.data_seed]),
     }
     return Setting(
         title=f"{about.experiment or 'medrestore'} ({about.budget} budget), {split} split",
@@ -46,6 +69,9 @@ def make_setting(run: Run, config: Any, split: Part, metrics: MetricSettings, ov
         part=split,
         most=config.evaluation.test_images,
         metrics=metrics,
+        assessments=assessments,
+        judge=judge,
+        window=plain(config.sampling.window),
         conditions=conditions,
         footnotes=footnotes,
         history=run.directory / "metrics.csv",
@@ -57,6 +83,10 @@ def make_setting(run: Run, config: Any, split: Part, metrics: MetricSettings, ov
         version=__version__,
         created=datetime.now().astimezone().isoformat(timespec="minutes"),
     )
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _departures(config: Any) -> list[tuple[str, str, str]]:
@@ -76,7 +106,7 @@ def _departures(config: Any) -> list[tuple[str, str, str]]:
 def weights_said(config: Any) -> str:
     """What the weights of a run were: from scratch or another run, and the backbone of its feature loss."""
     start = f"from {config.generator_weights}" if config.generator_weights else "trained from scratch"
-    features = f"; feature loss on a {config.feature_weights} VGG19" if "feature" in config.loss else ""
+    features = f"; feature loss on a {config.feature_weights} VGG19" if "feature" in config.get("loss", {}) else ""
     return f"generator {start}{features}"
 
 
@@ -85,4 +115,4 @@ def metric_settings(config: Any) -> MetricSettings:
     weights = config.metrics.lpips_weights
     if weights == "auto":
         weights = "imagenet" if backbone_file() is not None else "random"
-    return MetricSettings(lpips=config.evaluation.lpips, lpips_weights=weights)
+    return MetricSettings(config.evaluation.lpips, weights, config.evaluation.fourier)

@@ -30,6 +30,7 @@ _NAMES = {
     "piqe": "PIQE",
     "niqe": "NIQE",
     "brisque": "BRISQUE",
+    "fourier_error": "Fourier error",
 }
 _WIDTH = 120  # of a table that goes into a file or a pipe
 _ALPHA = 0.05
@@ -168,7 +169,8 @@ def read_conditions(path: Path) -> dict:
 
 def heading(metric: str) -> str:
     """A metric's name in a table, with an arrow that points to better."""
-    return f"{_NAMES.get(metric, metric)} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
+    last = metric.rpartition("/")[2]
+    return f"{_NAMES.get(last, last)} {'↓' if last in LOWER_IS_BETTER else '↑'}"
 
 
 def layout(summaries: Sequence[Summary]) -> tuple[list[str], list[Row]]:

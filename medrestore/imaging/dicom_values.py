@@ -56,6 +56,7 @@ def physical(dataset: Dataset, stored: np.ndarray, frame: int) -> Values:
         bits = stored.dtype.itemsize * 8
     if stored.ndim == 3:
         return Values(stored / float(2**bits - 1), "intensity", bits, None, None)
+    require_hu(dataset, frame)
     transform, rescaled = _modality_transform(dataset, frame)
     unit = _unit(dataset, frame, rescaled)
     values = transform(stored)
@@ -112,10 +113,35 @@ def _modality_transform(dataset: Dataset, frame: int) -> tuple[Modality, bool]:
     return lambda stored: stored.astype(np.float64) * factor + offset, slope is not None or intercept is not None
 
 
+def require_hu(dataset: Dataset, frame: int) -> None:
+    """Refuse a CT that does not say how its numbers become HU: a guess may be wrong by the usual intercept of -1024.
+
+    Eight bits without rescale are a picture of a CT and no such file; nor are maps that say they are no HU.
+
+    Raises:
+        Refusal: Rescale Slope or Intercept, which every CT image must have (PS3.3 C.8.2.1), is missing.
+    """
+    if not _is_ct(dataset, frame) or dataset.get("ModalityLUTSequence"):
+        return
+    group = "PixelValueTransformationSequence"
+    names = ("RescaleSlope", "RescaleIntercept")
+    missing = [name for name in names if number(frame_value(dataset, frame, group, name)) is None]
+    if missing and (dataset.BitsAllocated > 8 or len(missing) == 1):
+        raise Refusal(
+            f"it is a CT without {' and '.join(missing)}, so its Hounsfield units are not known; "
+            "add these elements (0028,1053 and 0028,1052) or leave the file out"
+        )
+
+
+def _is_ct(dataset: Dataset, frame: int) -> bool:
+    kind = str(frame_value(dataset, frame, "PixelValueTransformationSequence", "RescaleType") or "").strip()
+    grey = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2").startswith("MONOCHROME")
+    return dataset.get("Modality") == "CT" and kind not in _NOT_HU and grey
+
+
 def _unit(dataset: Dataset, frame: int, rescaled: bool) -> Unit:
     modality = dataset.get("Modality")
-    kind = str(frame_value(dataset, frame, "PixelValueTransformationSequence", "RescaleType") or "").strip()
-    if modality == "CT" and kind not in _NOT_HU and (rescaled or dataset.BitsAllocated > 8):
+    if _is_ct(dataset, frame) and (rescaled or dataset.BitsAllocated > 8):
         return "HU"  # 8 bits without rescale are a picture of a CT
     if modality in _PHOTOGRAPHS and not rescaled and dataset.BitsAllocated == 8:
         return "intensity"

@@ -7,6 +7,8 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
+from pydicom.dataset import Dataset
+
 from medrestore.imaging import dicom, nifti, raster, tiff
 from medrestore.imaging.guard import Refusal, reading
 from medrestore.imaging.image import Image
@@ -71,6 +73,17 @@ def frames(path: Path) -> int:
                 return nifti.count(path)
             case simple:
                 return raster.count(path, simple)
+
+
+def dicom_header(path: Path) -> Dataset | None:
+    """Read what a catalogue needs to know of a DICOM file (`dicom.header`), None for files of other formats.
+
+    Raises:
+        MedrestoreError: As `read`.
+    """
+    path = Path(path)
+    with reading(path):
+        return dicom.header(path) if _format(path) == "dicom" else None
 
 
 def is_image(path: Path) -> bool:

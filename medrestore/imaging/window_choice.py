@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,20 +20,40 @@ def window_of(image: Image, setting: str | Sequence[float]) -> Window | None:
     Args:
         image: the image.
         setting: `auto` (photographs as they are, else the window the file suggests, else its 0.5 and 99.5
-            percentiles), a name of `imaging.WINDOWS`, or `(centre, width)`.
+            percentiles), a name of `imaging.WINDOWS`, or `(centre, width)`. The names are windows of HU: photographs
+            stay as they are.
 
     Raises:
         MedrestoreError: an unknown name, or an empty or inverted window.
     """
-    if not isinstance(setting, str):
-        centre, width = setting
-        return Window.from_centre(centre, width)
-    if setting != "auto":
-        if setting not in WINDOWS:
-            raise MedrestoreError(f"sampling.window={setting!r} is not known; there are: auto, {', '.join(WINDOWS)}")
-        return WINDOWS[setting]
+    window = chosen_window(setting)
+    if window is not None:
+        return None if image.unit == "intensity" and isinstance(setting, str) else window
     if image.unit == "intensity" or image.window is not None:
         return image.window
     values = image.pixels[image.mask.expand_as(image.pixels)] if image.mask is not None else image.pixels.flatten()
     low, high = torch.quantile(values[:: max(1, values.numel() // _SAMPLED)], torch.tensor([0.005, 0.995])).tolist()
     return Window(low, max(high, low + 1e-6), "percentiles")
+
+
+def chosen_window(setting: str | Sequence[float]) -> Window | None:
+    """The window that a setting names whatever the image, None for `auto`; see `window_of`.
+
+    Raises:
+        MedrestoreError: an unknown name, not two numbers, or a width that leaves the window empty or inverted.
+    """
+    if isinstance(setting, str):
+        if setting != "auto" and setting not in WINDOWS:
+            raise MedrestoreError(f"sampling.window={setting!r} is not known; there are: auto, {', '.join(WINDOWS)}")
+        return WINDOWS.get(setting)
+    if len(setting) != 2 or not all(isinstance(number, int | float) and math.isfinite(number) for number in setting):
+        raise MedrestoreError(
+            f"sampling.window={list(setting)} is not centre and width in HU; type 'sampling.window=[50,350]'"
+        )
+    centre, width = setting
+    if width <= 0:
+        raise MedrestoreError(
+            f"sampling.window=[{centre:g},{width:g}] is {'empty' if width == 0 else 'inverted'}: the second number is "
+            f"the width, more than 0; type 'sampling.window=[{centre:g},{abs(width) or 350:g}]'"
+        )
+    return Window.from_centre(centre, width)

@@ -156,8 +156,9 @@ def _side_within(memory_bytes: int, generator: nn.Module, image: Tensor, whole: 
     return whole if affordable >= pixels else math.isqrt(int(affordable))
 
 
-def _largest_tensor(generator: nn.Module, device: torch.device, side: int = 2 * _ALIGNMENT) -> float:
+def _largest_tensor(generator: nn.Module, device: torch.device) -> float:
     """Bytes an input pixel of the largest tensor that a module of the generator returns, seen on a small image."""
+    side = max(2 * _ALIGNMENT, int(getattr(generator, "stride", 1)))  # padding would count as pixels
     sizes = [1]
 
     def watch(module: nn.Module, inputs: Any, output: Tensor) -> None:

@@ -12,7 +12,9 @@ from medrestore.losses.adversarial import (
     wasserstein_generator_loss,
 )
 from medrestore.losses.content import L1, MSE, Charbonnier, FeatureLoss, charbonnier, feature_distance, l1, mse
+from medrestore.losses.fourier import FourierLoss, fourier
 from medrestore.losses.penalty import gradient_penalty
+from medrestore.losses.smoothness import Smoothness, smoothness
 from medrestore.losses.weighted import WeightedSum, WeightedTerm
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "Charbonnier",
     "CrossEntropy",
     "FeatureLoss",
+    "FourierLoss",
     "LeastSquares",
+    "Smoothness",
     "Wasserstein",
     "WeightedSum",
     "WeightedTerm",
@@ -29,11 +33,13 @@ __all__ = [
     "cross_entropy_critic_loss",
     "cross_entropy_generator_loss",
     "feature_distance",
+    "fourier",
     "gradient_penalty",
     "l1",
     "least_squares_critic_loss",
     "least_squares_generator_loss",
     "mse",
+    "smoothness",
     "wasserstein_critic_loss",
     "wasserstein_generator_loss",
 ]

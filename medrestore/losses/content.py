@@ -23,12 +23,12 @@ def l1(restored: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         target: the same shape.
         mask: `(N, 1, H, W)`, or None where all of it is valid.
     """
-    return _mean(_difference(restored, target).abs(), mask)
+    return masked_mean(_difference(restored, target).abs(), mask)
 
 
 def mse(restored: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean squared difference; arguments as in `l1`."""
-    return _mean(_difference(restored, target).square(), mask)
+    return masked_mean(_difference(restored, target).square(), mask)
 
 
 def charbonnier(restored: Tensor, target: Tensor, mask: Tensor | None = None, epsilon: float = 1e-3) -> Tensor:
@@ -40,7 +40,7 @@ def charbonnier(restored: Tensor, target: Tensor, mask: Tensor | None = None, ep
         mask: `(N, 1, H, W)`, or None where all of it is valid.
         epsilon: the value at equality.
     """
-    return _mean((_difference(restored, target).square() + epsilon**2).sqrt(), mask)
+    return masked_mean((_difference(restored, target).square() + epsilon**2).sqrt(), mask)
 
 
 def feature_distance(restored: Sequence[Tensor], target: Sequence[Tensor], distance: Distance) -> Tensor:
@@ -53,6 +53,19 @@ def feature_distance(restored: Sequence[Tensor], target: Sequence[Tensor], dista
     """
     term = l1 if distance == "l1" else mse
     return torch.stack([term(a, b) for a, b in zip(restored, target, strict=True)]).mean()
+
+
+def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over the valid elements; 0 where there are none.
+
+    Args:
+        values: `(N, C, H, W)`.
+        mask: `(N, 1, H, W)`, 1 where a value counts, or None for all.
+    """
+    if mask is None:
+        return values.mean()
+    valid = mask.to(values.dtype).expand_as(values)
+    return (values * valid).sum() / valid.sum().clamp_min(1)
 
 
 class L1(nn.Module):
@@ -117,11 +130,3 @@ def _difference(restored: Tensor, target: Tensor) -> Tensor:
     """In at least float32: squares and sums leave the range of half precision."""
     difference = restored - target
     return difference.to(torch.promote_types(difference.dtype, torch.float32))
-
-
-def _mean(difference: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over the valid elements; 0 where there are none."""
-    if mask is None:
-        return difference.mean()
-    valid = mask.to(difference.dtype).expand_as(difference)
-    return (difference * valid).sum() / valid.sum().clamp_min(1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
-from medrestore.networks.frame import require_images
+from medrestore.networks.frame import pad_to_multiple, require_images
 from medrestore.networks.initialisation import normal_weights
 from medrestore.networks.normalisation import InstanceNorm
 
@@ -15,12 +16,16 @@ Norm = Literal["instance", "batch", "none"]
 
 
 class PatchCritic(nn.Module):
-    """Scores overlapping patches of 70 x 70 pixels (PatchGAN: Isola et al., arXiv:1611.07004, as in DeblurGAN).
+    """Scores overlapping patches of 70 x 70 pixels (PatchGAN: Isola et al., arXiv:1611.07004; DeblurGAN's width).
 
-    4x4 convolutions with padding 2: `layers` of stride 2, one of stride 1, one to a single channel; leaky ReLU 0.2; no
-    normalisation after the first. 256 x 256 pixels become 35 x 35 scores. 2,764,737 parameters as published.
-    It sees one image alone and has no sigmoid, so that every adversarial loss can use it. Inside it works in [-1, 1];
-    the gradient penalty is therefore taken with respect to values in [0, 1].
+    4x4 convolutions: `layers` of stride 2, one of stride 1, one to a single channel; leaky ReLU 0.2; no normalisation
+    after the first. With padding 2, as in DeblurGAN, 256 x 256 pixels become 35 x 35 scores; 2,764,737 parameters. With
+    padding 1, batch norm and a condition of three channels, as in Pix2Pix, 30 x 30 scores; 2,768,705 parameters.
+    It has no sigmoid, so that every adversarial loss can use it. Inside it works in [-1, 1]; the gradient penalty is
+    therefore taken with respect to values in [0, 1].
+
+    Batch norm keeps no running statistics: a critic is never evaluated on its own, each pass (real, fake, the penalty's
+    mixture) is normalised by its own batch, and none leaves a trace in the others.
 
     Args:
         channels: of the images.
@@ -28,35 +33,64 @@ class PatchCritic(nn.Module):
         layers: of stride 2.
         norm: `instance`; `batch` mixes the samples of a batch, which the gradient penalty forbids (arXiv:1704.00028,
             section 4); or `none`.
+        padding: of every convolution, 2 or 1.
+        condition_channels: of the image that each image is judged beside; 0 = it is judged alone, as in DeblurGAN.
     """
 
-    def __init__(self, channels: int = 3, width: int = 64, layers: int = 3, norm: Norm = "instance") -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        width: int = 64,
+        layers: int = 3,
+        norm: Norm = "instance",
+        padding: Literal[1, 2] = 2,
+        condition_channels: int = 0,
+    ) -> None:
         super().__init__()
+        if padding not in (1, 2):
+            raise ValueError(f"padding={padding!r} is not known; type 1 or 2")
         self.channels = channels
+        self.condition_channels = condition_channels
+        # with padding 1 the two convolutions of stride 1 shrink what is left by a pixel each
+        self.least = 1 if padding == 2 else 3 * 2**layers
         widths = [width * min(2**layer, 8) for layer in range(layers + 1)]
-        body: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=2), nn.LeakyReLU(0.2, inplace=True)]
+        body: list[nn.Module] = [nn.Conv2d(channels + condition_channels, width, 4, stride=2, padding=padding)]
+        body += [nn.LeakyReLU(0.2, inplace=True)]
         for index, (before, after) in enumerate(pairwise(widths), start=1):
             stride = 2 if index < layers else 1
-            body += [nn.Conv2d(before, after, 4, stride=stride, padding=2), _norm(norm, after)]
+            # batch norm has a bias of its own
+            body += [nn.Conv2d(before, after, 4, stride, padding, bias=norm != "batch"), _norm(norm, after)]
             body += [nn.LeakyReLU(0.2, inplace=True)]
-        self.body = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, padding=2))
+        self.body = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, padding=padding))
         self.apply(normal_weights)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """Score `(N, C, H, W)` in [0, 1] of any H and W; returns a map `(N, 1, H', W')` of any real numbers.
 
+        Args:
+            images: target or restored.
+            condition: `(N, condition_channels, H, W)` in [0, 1], the degraded images; None without condition channels.
+
         Raises:
-            ValueError: another number of channels.
+            ValueError: another number of channels, or a condition too many or too few.
         """
         require_images("PatchCritic", images, self.channels)
-        return self.body(2 * images - 1)
+        if (condition is not None) != (self.condition_channels > 0):
+            raise ValueError(
+                f"PatchCritic has condition_channels={self.condition_channels} and was given "
+                f"{'no' if condition is None else 'a'} condition"
+            )
+        if condition is not None:
+            require_images("PatchCritic as condition", condition, self.condition_channels)
+            images = torch.cat([condition, images], dim=1)  # (N, condition_channels + C, H, W)
+        return self.body(2 * pad_to_multiple(images, 1, self.least) - 1)
 
 
 def _norm(norm: Norm, width: int) -> nn.Module:
     if norm == "instance":
         return InstanceNorm(width)
     if norm == "batch":
-        return nn.BatchNorm2d(width)
+        return nn.BatchNorm2d(width, track_running_stats=False)
     if norm == "none":
         return nn.Identity()
     raise ValueError(f"norm={norm!r} is not known; type instance, batch or none")

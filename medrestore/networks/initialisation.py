@@ -6,12 +6,17 @@ from torch import nn
 
 
 def normal_weights(module: nn.Module) -> None:
-    """Start a convolution's weights at N(0, 0.02) and its bias at 0, as DeblurGAN and CycleGAN do.
+    """Start weights as DeblurGAN, CycleGAN and Pix2Pix do.
+
+    A convolution's at N(0, 0.02), a batch normalisation's at N(1, 0.02), every bias at 0.
 
     Args:
-        module: for `network.apply(normal_weights)`; anything but a convolution is left as it is.
+        module: for `network.apply(normal_weights)`; anything else is left as it is.
     """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

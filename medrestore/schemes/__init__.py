@@ -2,6 +2,7 @@
 
 from medrestore.schemes.paired_regression import PairedRegression
 from medrestore.schemes.paired_wgan import PairedWGAN
+from medrestore.schemes.pix2pix import Pix2Pix
 from medrestore.schemes.restorer import AbstractRestorer
 
-__all__ = ["AbstractRestorer", "PairedRegression", "PairedWGAN"]
+__all__ = ["AbstractRestorer", "PairedRegression", "PairedWGAN", "Pix2Pix"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -25,7 +24,8 @@ class PairedWGAN(AbstractRestorer):
     Args:
         generator: the restorer, [0, 1] -> [0, 1].
         critic: `(N, C, H, W)` -> score map.
-        content: terms by name, each with `weight` and `term` (restored, target -> scalar).
+        content: terms by name, each with `weight` (a number, or `auto` to measure it once) and `term` (restored, target
+            -> scalar), see `WeightedSum`.
         generator_optimizer: makes the generator's optimiser from its parameters.
         critic_optimizer: the same for the critic.
         adversarial_weight: of the Wasserstein term in the generator's loss.
@@ -57,7 +57,7 @@ class PairedWGAN(AbstractRestorer):
     ) -> None:
         super().__init__(generator, pretrain_epochs, decay_from, ema_decay, gradient_clip)
         self.critic = critic
-        self.content = WeightedSum(content)
+        self.content = WeightedSum(content, adversarial=adversarial_weight > 0)
         self.adversarial = Wasserstein()
         self.adversarial_weight = adversarial_weight
         self.penalty_weight = penalty_weight
@@ -90,17 +90,21 @@ class PairedWGAN(AbstractRestorer):
         return wasserstein + self.penalty_weight * penalty
 
     def _generator_loss(self, restored: Tensor, batch: Pair) -> Tensor:
-        loss = self._content_loss(restored, batch)
+        loss, terms = self._content_loss(restored, batch)
         if not self.pretraining and self.adversarial_weight:
-            loss = loss + self.adversarial_weight * self._adversarial_loss(restored)
+            adversarial = self.adversarial_weight * self._adversarial_loss(restored)
+            self.content.observe(terms, adversarial)  # `weight: auto`, for the next steps
+            loss = loss + adversarial
         self._record("generator/loss", loss)
         return loss
 
-    def _content_loss(self, restored: Tensor, batch: Pair) -> Tensor:
+    def _content_loss(self, restored: Tensor, batch: Pair) -> tuple[Tensor, dict[str, Tensor]]:
         loss, terms = self.content(restored, batch.target, batch.mask)
         for name, value in terms.items():
             self._record(f"generator/{name}", value)
-        return cast(Tensor, torch.as_tensor(loss))
+        for name, weight in self.content.frozen().items():
+            self._record(f"generator/weight_{name}", weight)
+        return loss, terms
 
     def _adversarial_loss(self, restored: Tensor) -> Tensor:
         loss = self.adversarial.generator(self.critic(restored))

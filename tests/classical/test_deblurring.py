@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from medrestore.classical import (
     Method,
     MethodKind,
     RichardsonLucy,
+    RichardsonLucyOracle,
     Unsharp,
     Wiener,
     WienerOracle,
@@ -25,6 +27,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.metrics import psnr
 
 BLIND: list[Method] = [Unsharp(), Wiener(), RichardsonLucy()]
+ORACLES: list[Method] = [WienerOracle(), RichardsonLucyOracle()]
 
 
 def photograph() -> Tensor:
@@ -93,7 +96,7 @@ def test_constants_stay(method: Method, value: float) -> None:
         assert method.with_parameters(setting).restore(image).numpy() == pytest.approx(image.numpy(), abs=1e-5)
 
 
-@pytest.mark.parametrize("method", [*BLIND, WienerOracle()], ids=lambda method: method.name)
+@pytest.mark.parametrize("method", [*BLIND, *ORACLES], ids=lambda method: method.name)
 def test_brightness_and_range_stay(method: Method) -> None:
     image, kernel = photograph(), gaussian(1.0)
     blurred = blur(image, kernel)
@@ -122,6 +125,46 @@ def test_grid_is_small_and_gains_on_focal_blur(method: Method) -> None:
     assert best > decibel(degraded, image) + 1
 
 
+def test_richardson_lucy_oracle_by_hand() -> None:
+    image = photograph()[..., :60, :70] * 0.9 + 0.05
+    kernel = torch.zeros(5, 7)
+    kernel[1, 2], kernel[2, 3], kernel[3, 5], kernel[0, 6] = 0.4, 0.3, 0.2, 0.1  # of no symmetry at all
+    planes, taps = image[0].double().numpy(), kernel.double().numpy()
+    expected = planes
+    for _ in range(4):
+        blurred = np.stack([ndimage.convolve(plane, taps, mode="mirror") for plane in expected])
+        ratio = planes / blurred
+        expected = expected * np.stack([ndimage.correlate(plane, taps, mode="mirror") for plane in ratio])
+    found = RichardsonLucyOracle(iterations=4).restore(image, kernel)[0].numpy()
+    assert found == pytest.approx(np.clip(expected, 0, 1), abs=2e-3)  # the small offset against division by 0 is ours
+
+
+def test_richardson_lucy_oracle_gains_with_each_iteration_where_there_is_no_noise() -> None:
+    image, operator = photograph(), MotionBlur()
+    parameters = operator.sample(torch.Generator().manual_seed(11))
+    degraded = operator.apply(image[0], parameters)[None]
+    oracle = RichardsonLucyOracle()
+    scores = [decibel(degraded, image)]
+    scores += [
+        decibel(oracle.with_parameters(point).restore(degraded, parameters.kernel), image) for point in oracle.grid()
+    ]
+    assert all(after > before + 1 for before, after in pairwise(scores))
+    assert scores[-1] > scores[0] + 5
+
+
+def test_richardson_lucy_oracle_leaves_constants_and_survives_wide_kernels_on_black() -> None:
+    wide = torch.rand(31, 31, generator=torch.Generator().manual_seed(0))
+    wide /= wide.sum()  # so many taps go through the FFT, whose rounding is of both signs
+    flat = torch.full((1, 3, 37, 50), 0.3)
+    assert RichardsonLucyOracle(60).restore(flat, wide).numpy() == pytest.approx(flat.numpy(), abs=1e-4)
+    image = torch.zeros(1, 1, 64, 64)
+    image[..., 30:34, 30:34] = 1
+    blurred = blur(image, wide).clamp(0, 1)
+    restored = RichardsonLucyOracle(60).restore(blurred, wide)
+    assert restored.isfinite().all() and decibel(restored, image) > decibel(blurred, image) + 1
+    assert float(restored[..., :12, :].max()) < 0.05
+
+
 @pytest.mark.parametrize("size", [(5, 5), (4, 6), (3, 3)])
 def test_oracle_undoes_a_blur_without_noise(size: tuple[int, int]) -> None:
     image = photograph()
@@ -140,19 +183,23 @@ def test_oracle_undoes_motion_where_blind_rows_cannot() -> None:
     assert max(decibel(row, image) for row in rows) > decibel(degraded, image) + 6
 
 
-def test_oracle_turns_a_lopsided_kernel_the_right_way() -> None:
+@pytest.mark.parametrize(
+    "method", [WienerOracle(noise=1e-4), RichardsonLucyOracle(300)], ids=lambda method: method.name
+)
+def test_oracle_turns_a_lopsided_kernel_the_right_way(method: Method) -> None:
     image = photograph()
     kernel = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.6, 0.4], [0.0, 0.0, 0.0]])
-    restored = WienerOracle(noise=1e-4).restore(blur(image, kernel), kernel)
+    restored = method.restore(blur(image, kernel), kernel)
     assert decibel(restored[..., 12:-12, 12:-12], image[..., 12:-12, 12:-12]) > 40
 
 
-def test_oracle_needs_its_kernel() -> None:
-    with pytest.raises(MedrestoreError, match="needs the true kernel"):
-        WienerOracle().restore(photograph())
+@pytest.mark.parametrize("method", ORACLES, ids=lambda method: method.name)
+def test_oracle_needs_its_kernel(method: Method) -> None:
+    with pytest.raises(MedrestoreError, match=f"{method.name} needs the true kernel"):
+        method.restore(photograph())
 
 
-@pytest.mark.parametrize("method", [*BLIND, WienerOracle()], ids=lambda method: method.name)
+@pytest.mark.parametrize("method", [*BLIND, *ORACLES], ids=lambda method: method.name)
 def test_tiny_images_pass(method: Method) -> None:
     image = torch.rand(1, 1, 3, 2, generator=torch.Generator().manual_seed(0))
     kernel = gaussian(2.0) if method.needs_kernel else None

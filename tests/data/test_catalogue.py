@@ -12,7 +12,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, hashed_group, item_key
-from medrestore.data.folders import FolderPairs, FolderSource
+from medrestore.data.folders import FolderSource
+from medrestore.data.pairs import FolderPairs
 from medrestore.errors import MedrestoreError
 
 
@@ -32,11 +33,11 @@ def slice_of(path, patient, value=7):
     data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, data.file_meta.MediaStorageSOPInstanceUID
     data.PatientID, data.Modality = patient, "CT"
-    data.Rows, data.Columns, data.SamplesPerPixel = 4, 5, 1
+    data.Rows, data.Columns, data.SamplesPerPixel = 64, 72, 1
     data.BitsAllocated = data.BitsStored = 16
     data.HighBit, data.PixelRepresentation, data.PhotometricInterpretation = 15, 0, "MONOCHROME2"
     data.RescaleSlope, data.RescaleIntercept = 1, -1024
-    data.PixelData = np.full((4, 5), value, np.uint16).tobytes()
+    data.PixelData = np.full((64, 72), value, np.uint16).tobytes()
     data.save_as(path, enforce_file_format=True)
     return path
 

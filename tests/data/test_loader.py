@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medrestore.data.loader import EpochSampler, ResumableLoader
+from medrestore.data.loader import EpochSampler, ResumableLoader, shards_of
+from medrestore.errors import MedrestoreError
 
 
 class Echo(torch.utils.data.Dataset):
@@ -58,3 +59,51 @@ def test_a_loader_goes_on_in_the_middle_of_an_epoch(workers: int) -> None:
     resumed.sampler.set_epoch(3)  # type: ignore[union-attr]
     assert len(list(resumed)) == 5
     assert resumed.state_dict() == {"batches": 0}
+
+
+POSITIONS = [*range(8), *range(8), *range(7)]  # 23 crops of eight images
+
+
+def test_an_epoch_walks_from_shard_to_shard() -> None:
+    shards = shards_of(POSITIONS, 3, seed=1)
+    assert shards is not None
+    images = [{POSITIONS[index] for index in range(23) if shards[index] == shard} for shard in range(3)]
+    assert sorted(map(len, images)) == [2, 3, 3]
+    assert set.union(*images) == set(range(8))  # the crops of an image are never divided
+    for number in range(3):
+        order = [index for _, index in epoch(EpochSampler(23, 1, seed=1, shards=shards), number)]
+        assert sorted(order) == list(range(23))
+        seen = [shards[index] for index in order]
+        assert seen == sorted(seen)
+        assert order != sorted(order, key=lambda index: (shards[index], index))  # shuffled within
+
+
+def test_shards_are_cut_once_by_the_seed() -> None:
+    assert shards_of(POSITIONS, 3, seed=1) == shards_of(POSITIONS, 3, seed=1)
+    assert shards_of(POSITIONS, 3, seed=1) != shards_of(POSITIONS, 3, seed=2)
+    assert len({tuple(shards_of(range(8), 2, seed) or ()) for seed in range(20)}) > 10
+    shards = shards_of(POSITIONS, 3, seed=1)
+    one, other = (epoch(EpochSampler(23, 1, seed=1, shards=shards), number) for number in (0, 1))
+    assert [index for _, index in one] != [index for _, index in other]
+
+
+def test_one_shard_changes_nothing() -> None:
+    shards = shards_of(POSITIONS, 1, seed=1)
+    assert shards is None
+    assert epoch(EpochSampler(23, 4, 1, shards=[0] * 23), 2) == epoch(EpochSampler(23, 4, 1), 2)
+
+
+def test_ranks_and_restarts_keep_the_order_of_the_shards() -> None:
+    shards = shards_of(POSITIONS, 3, seed=1)
+    whole = epoch(EpochSampler(23, 4, 1, shards=shards), 3)
+    halves = [epoch(EpochSampler(23, 4, 1, rank, 2, shards), 3) for rank in range(2)]
+    assert [entry for batch in range(5) for half in halves for entry in half[batch * 2 : batch * 2 + 2]] == whole
+    resumed = EpochSampler(23, 4, 1, shards=shards)
+    resumed.first_batch = 2
+    assert epoch(resumed, 3) == whole[8:]
+
+
+@pytest.mark.parametrize("shards", [0, 9, 2.5])
+def test_shards_that_cannot_be_cut_are_refused(shards: int) -> None:
+    with pytest.raises(MedrestoreError, match="8 training images"):
+        shards_of(POSITIONS, shards, seed=1)

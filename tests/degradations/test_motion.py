@@ -94,9 +94,46 @@ def test_a_larger_canvas_changes_nothing_but_the_margin() -> None:
     assert large.margin == 50 and torch.allclose(one, two, atol=1e-7)
 
 
+def test_several_canvas_sizes_are_drawn_as_the_program_of_s4_does() -> None:
+    """Straight paths of 60/64 of the size: L^2 / 12 tells which."""
+    sizes = [16, 32, 64]
+    random, motion = generator(), MotionBlur(canvas_sizes=sizes, exposure=1.0, anxiety=0.0, samples=400)
+    assert motion.margin == 31
+    drawn = [motion.sample(random) for _ in range(150)]
+    for parameters in drawn:
+        size, kernel = int(parameters.description["canvas_size"]), parameters.kernel
+        assert kernel is not None and max(kernel.shape) <= 2 * motion.margin + 1
+        assert parameters.margin == max(kernel.shape) // 2
+        length = size * 60 / 64
+        assert parameters.description["length"] == length
+        assert float(parameters.description["rms_radius"]) == pytest.approx(length / 12**0.5, abs=0.1)
+    counts = [sum(parameters.description["canvas_size"] == size for parameters in drawn) for size in sizes]
+    assert min(counts) > 35  # of 50 expected
+
+
+def test_anxiety_falls_as_the_canvas_grows() -> None:
+    motion = MotionBlur(canvas_sizes=[320], exposure=1.0, anxiety=0.01)
+    assert motion.sample(generator()).description["anxiety"] == pytest.approx(0.002)
+
+
+def test_one_canvas_of_64_is_the_path_of_60_pixels() -> None:
+    """One size draws from the generator what no size would, after the choice of the size."""
+    one, other = generator(3), generator(3)
+    torch.randint(1, (), generator=other)
+    sized = MotionBlur(canvas_sizes=[64], exposure=0.5, anxiety=0.005).sample(one)
+    plain = MotionBlur(length=60, exposure=0.5, anxiety=0.005).sample(other)
+    assert sized.kernel is not None and plain.kernel is not None
+    assert torch.equal(sized.kernel, plain.kernel)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        {"canvas_sizes": []},
+        {"canvas_sizes": [0, 64]},
+        {"canvas_sizes": 64},
+        {"canvas_sizes": [64], "length": 20},
+        {"canvas_sizes": [64], "canvas": 65},
         {"preset": "huge"},
         {"length": -1},
         {"exposure": 0.0},

@@ -115,6 +115,16 @@ def test_splat_keeps_the_centre_of_mass() -> None:
     assert centroid(splat(path, weights, 5)) == pytest.approx((middle.imag, middle.real), abs=1e-12)
 
 
+def test_paths_are_splatted_each_on_its_own_canvas() -> None:
+    paths = torch.view_as_complex(6 * torch.rand(2, 3, 50, 2, generator=generator(), dtype=torch.float64) - 3)
+    weights = torch.rand(50, generator=generator(1), dtype=torch.float64)
+    found = splat(paths, weights, 9)
+    assert found.shape == (2, 3, 9, 9)
+    for i in range(2):
+        for j in range(3):
+            assert torch.allclose(found[i, j], splat(paths[i, j], weights, 9), atol=1e-15, rtol=0)
+
+
 def test_splat_reaches_the_last_row_and_column() -> None:
     path = torch.tensor([2 + 2j, -2 - 2j], dtype=torch.complex128)
     kernel = splat(path, torch.ones(2, dtype=torch.float64), 5)

@@ -98,7 +98,7 @@ def test_hu_stay_hu_however_displayed(make_dicom):
         ({**RESCALE, "RescaleType": "MGML"}, "signal"),
         ({**RESCALE, "Modality": "PT"}, "signal"),
         ({"Modality": "CR"}, "signal"),
-        ({}, "HU"),
+        ({"Modality": "CT", "RescaleType": "ED"}, "signal"),
     ],
 )
 def test_units_of_sixteen_bit_grey(make_dicom, elements: dict, unit: str):

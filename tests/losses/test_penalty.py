@@ -68,7 +68,7 @@ def test_gradient_of_a_linear_critic_is_analytic() -> None:
     torch.testing.assert_close(weights.grad, 2 * 2 * weights.detach() / 3)
 
 
-@pytest.mark.parametrize("norm", ["instance", "none"])
+@pytest.mark.parametrize("norm", ["instance", "none", "batch"])
 def test_gradient_of_the_critic_equals_finite_differences(norm: str) -> None:
     torch.manual_seed(0)
     critic = PatchCritic(3, 4, 2, norm=norm).double()  # type: ignore[arg-type]

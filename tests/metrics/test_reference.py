@@ -10,7 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrestore.metrics import lpips, psnr, ssim, ssim_map
+from medrestore.metrics import (
+    fourier_error,
+    jaccard,
+    lpips,
+    mean_jaccard,
+    piqe,
+    piqe_band,
+    piqe_masks,
+    psnr,
+    ssim,
+    ssim_map,
+)
 
 CASES = (
     "retina_fov_gauss2",
@@ -100,3 +111,45 @@ def test_lpips(name: str, backbone: Path) -> None:
     expected = golden(name)["full_reference"]["lpips_seeded_alex"]
     found = float(lpips(*images(name), weights=backbone))
     assert found == pytest.approx(expected["value"], rel=expected["tolerance"]["rel"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_piqe(name: str) -> None:
+    for kind, image in zip(("deg", "ref"), images(name), strict=True):
+        expected = golden(name)["no_reference"][kind]["piqe"]
+        for precision in (image, image.float()):
+            found = float(piqe(precision))
+            assert found == pytest.approx(expected["value"], abs=expected["tolerance"]["abs"])
+            assert piqe_band(found) == expected["band"]
+        counts = [int(mask[..., ::16, ::16].sum()) for mask in piqe_masks(image)]
+        assert counts == [expected[f"{kind}_blocks"] for kind in ("active", "artefact", "noise")]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fourier_error(name: str) -> None:
+    expected = golden(name)["full_reference"]["fourier_error"]
+    assert float(fourier_error(*images(name))) == pytest.approx(expected["value"], rel=expected["tolerance"]["rel"])
+    grey = expected["other_conventions"]["channels averaged before the FFT"]
+    assert float(fourier_error(*images(name), grey=True)) == pytest.approx(grey, rel=expected["tolerance"]["rel"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_jaccard(name: str) -> None:
+    preds, target = (_grey(image) for image in images(name))
+    expected = golden(name)["segmentation"]["iou_binary"]
+    value = torch.nan if expected["value"] is None else expected["value"]
+    assert float(jaccard(preds >= 128, target >= 128)) == pytest.approx(value, abs=1e-6, nan_ok=True)
+    expected = golden(name)["segmentation"]["iou_3class"]
+    labels = [(grey >= 85).long() + (grey >= 170) for grey in (preds, target)]
+    each = [torch.nan if value is None else value for value in expected["per_class"]]
+    assert jaccard(*labels, classes=3)[0].tolist() == pytest.approx(each, abs=1e-6, nan_ok=True)
+    assert float(mean_jaccard(*labels, classes=3)) == pytest.approx(expected["mean"], abs=1e-6)
+
+
+def _grey(image: Tensor) -> Tensor:
+    """MATLAB's rgb2gray of whole levels, `(1, H, W)`."""
+    levels = (image * 255).round()
+    if levels.shape[1] == 1:
+        return levels[:, 0]
+    weights = torch.tensor([0.298936, 0.587043, 0.114021], dtype=levels.dtype)
+    return torch.floor((levels * weights[:, None, None]).sum(dim=1) + 0.5)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -12,6 +14,52 @@ def test_paper_size() -> None:
     with torch.device("meta"):
         critic.to("meta")
         assert critic(torch.empty(1, 3, 256, 256)).shape == (1, 1, 35, 35)
+
+
+def test_conditional_critic_of_pix2pix() -> None:
+    with torch.device("meta"):
+        critic = PatchCritic(3, 64, 3, norm="batch", padding=1, condition_channels=3)
+        assert sum(p.numel() for p in critic.parameters()) == 2_768_705  # as the authors' code prints
+        images = torch.empty(1, 3, 256, 256)
+        assert critic(images, images).shape == (1, 1, 30, 30)
+
+
+def test_condition_stands_before_the_image() -> None:
+    torch.manual_seed(0)
+    conditional, plain = PatchCritic(1, 4, 2, condition_channels=3), PatchCritic(4, 4, 2)
+    plain.load_state_dict(conditional.state_dict())
+    image, condition = torch.rand(2, 1, 16, 16), torch.rand(2, 3, 16, 16)
+    assert torch.equal(conditional(image, condition), plain(torch.cat([condition, image], dim=1)))
+
+
+@pytest.mark.parametrize(
+    ("channels", "condition", "told"),
+    [(0, 3, "was given a condition"), (3, None, "was given no condition"), (3, 1, r"takes \(N, 3, H, W\)")],
+)
+def test_wrong_conditions_are_refused(channels: int, condition: int | None, told: str) -> None:
+    given = None if condition is None else torch.rand(1, condition, 8, 8)
+    with pytest.raises(ValueError, match=told):
+        PatchCritic(3, 4, 2, condition_channels=channels)(torch.rand(1, 3, 8, 8), given)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 33), (24, 23), (70, 70)])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_padding_one_takes_any_size(size: tuple[int, int], layers: int) -> None:
+    critic = PatchCritic(1, 4, layers, padding=1)
+    assert critic(torch.rand(2, 1, *size)).isfinite().all()
+    smallest = critic(torch.rand(1, 1, critic.least, critic.least))
+    assert smallest.shape == (1, 1, 1, 1)
+
+
+def test_batch_norm_remembers_nothing_between_passes() -> None:
+    """A pass over the penalty's mixtures must not move what real and fake images are scored with."""
+    torch.manual_seed(0)
+    critic = PatchCritic(3, 4, 2, norm="batch").train()
+    assert not list(critic.buffers())
+    images = torch.rand(2, 3, 16, 16)
+    before = critic(images)
+    critic(10 * torch.rand(2, 3, 16, 16))
+    assert torch.equal(critic(images), before) and torch.equal(critic.eval()(images), before)
 
 
 def test_scores_are_of_both_signs_and_any_size_works() -> None:
@@ -37,10 +85,13 @@ def test_only_batch_norm_mixes_samples(norm: str, mixes: bool) -> None:
 def test_unknown_norm_is_refused() -> None:
     with pytest.raises(ValueError, match="type instance, batch or none"):
         PatchCritic(norm="layer")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="type 1 or 2"):
+        PatchCritic(padding=0)  # type: ignore[arg-type]
 
 
-def test_patch_sees_seventy_pixels() -> None:
-    critic = PatchCritic(1, 2, 3, norm="none").double()
+@pytest.mark.parametrize("padding", [1, 2])
+def test_patch_sees_seventy_pixels(padding: Literal[1, 2]) -> None:
+    critic = PatchCritic(1, 2, 3, norm="none", padding=padding).double()
     image = torch.rand(1, 1, 256, 256, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(critic(image)[0, 0, 17, 17], image)
     rows = gradient[0, 0].abs().sum(dim=1).nonzero()

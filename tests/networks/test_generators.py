@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from medrestore.networks import NAFNet, PlainResidual, ResnetGenerator
+from medrestore.networks import NAFNet, PlainResidual, ResnetGenerator, UNet
 
 
 def tiny_nafnet(channels: int = 3, scale: int = 1) -> NAFNet:
@@ -29,7 +29,11 @@ def tiny_plain(channels: int = 3, scale: int = 1) -> PlainResidual:
     return PlainResidual(channels, width=4, depth=1, scale=scale)
 
 
-FAMILIES: list[Callable[..., nn.Module]] = [tiny_nafnet, tiny_resnet, tiny_resize, tiny_plain]
+def tiny_unet(channels: int = 3) -> UNet:
+    return UNet(channels, width=4, depth=3, norm="instance")
+
+
+FAMILIES: list[Callable[..., nn.Module]] = [tiny_nafnet, tiny_resnet, tiny_resize, tiny_plain, tiny_unet]
 ENLARGING: list[Callable[..., nn.Module]] = [tiny_nafnet, tiny_plain]
 
 

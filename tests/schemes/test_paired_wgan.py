@@ -136,7 +136,7 @@ def test_averaging_follows_the_generator(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_is_skipped_then_told(tmp_path: Path) -> None:
     model = module()
-    model._content_loss = lambda restored, batch: restored.sum() * float("nan")  # type: ignore[method-assign]
+    model._content_loss = lambda restored, batch: (restored.sum() * float("nan"), {})  # type: ignore[method-assign]
     before = [parameter.clone() for parameter in model.generator.parameters()]
     fit(model, tmp_path, count=4)
     assert int(model.generator_updates) == 0 and int(model.skipped_updates) == 2

@@ -1,5 +1,7 @@
 """Generated test material: seeded images with patients, truth and labels, no download."""
 
 from medrestore.data.phantoms.cervix import CervixPhantom
+from medrestore.data.phantoms.ct import CTPhantom
+from medrestore.data.phantoms.street import StreetPhantom
 
-__all__ = ["CervixPhantom"]
+__all__ = ["CTPhantom", "CervixPhantom", "StreetPhantom"]

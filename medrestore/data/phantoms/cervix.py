@@ -1,4 +1,4 @@
-"""Generated colposcopy-like photographs with patients, lesion boxes and a normal/abnormal label."""
+"""Generated colposcopy-like photographs with patients, lesion boxes and a normal/abnormal label, some blurred."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ from torch import Tensor
 from medrestore.data.catalogue import Catalogue, Item, item_key
 from medrestore.data.phantoms.cervix_anatomy import Patient, View, draw_patient, draw_view
 from medrestore.data.phantoms.cervix_paint import paint
+from medrestore.data.phantoms.natural_blur import blur_by_nature
 from medrestore.data.seeding import seed_of
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
 
 SMALLEST = 64  # pixels; below this there is no room for a lesion with its pattern
+_NATURAL = 10**6  # number of the first patient of the natural set, beyond all others; even, so that labels balance
 
 
 class CervixPhantom:
     """Source of generated cervix photographs: mucosa, os, vessels, wet highlights, and aceto-white lesions.
 
     An image is a function of (`data_seed`, patient, image) and `size`; a patient's images are views of one anatomy.
-    Of the patients 2k and 2k + 1 one is abnormal, and each of its images shows at least one lesion.
+    Of the patients 2k and 2k + 1 one is abnormal, and each of its images shows at least one lesion. Other patients,
+    balanced in the same way, make the natural set: their images are out of focus and moved (`natural_blur`), and no
+    sharp one is known.
 
     Args:
         patients: number of patients.
         images_per_patient: images of each.
         size: side of the square images in pixels, at least 64.
         data_seed: fixes every image.
+        natural_patients: number of patients of the natural set; 0 for none.
 
     Raises:
         MedrestoreError: when a number is too small.
@@ -39,11 +44,19 @@ class CervixPhantom:
 
     name = "cervix_phantom"
 
-    def __init__(self, patients: int = 40, images_per_patient: int = 3, size: int = 256, data_seed: int = 0) -> None:
+    def __init__(
+        self,
+        patients: int = 40,
+        images_per_patient: int = 3,
+        size: int = 256,
+        data_seed: int = 0,
+        natural_patients: int = 8,
+    ) -> None:
         for key, value, least in (
             ("patients", patients, 1),
             ("images_per_patient", images_per_patient, 1),
             ("size", size, SMALLEST),
+            ("natural_patients", natural_patients, 0),
         ):
             if value < least:
                 raise MedrestoreError(
@@ -51,10 +64,14 @@ class CervixPhantom:
                 )
         self.size = size
         self.data_seed = data_seed
-        self._numbers = {self._key(p, i): (p, i) for p in range(patients) for i in range(images_per_patient)}
+        everyone = [*range(patients), *range(_NATURAL, _NATURAL + natural_patients)]
+        self._numbers = {self._key(p, i): (p, i) for p in everyone for i in range(images_per_patient)}
 
     def catalogue(self) -> Catalogue:
-        """List the images: role target, group = patient, label normal or abnormal; nothing is left out."""
+        """List the images: group = patient, label normal or abnormal; nothing is left out.
+
+        The role is target, and source in the natural set, which comes last.
+        """
         return Catalogue(tuple(self._item(key, patient) for key, (patient, _) in self._numbers.items()), (), ())
 
     def load(self, item: Item) -> Image:
@@ -64,9 +81,12 @@ class CervixPhantom:
             MedrestoreError: when `item` is not of this phantom.
         """
         patient, view = self._scene(item)
-        pixels = paint(self._rng(*self._find(item), "paint"), patient, view)
+        number, image = self._find(item)
+        pixels = torch.from_numpy(paint(self._rng(number, image, "paint"), patient, view))
+        if number >= _NATURAL:
+            pixels = blur_by_nature(self._rng(number, image, "blur"), pixels)
         return Image(
-            pixels=torch.from_numpy(pixels),
+            pixels=pixels,
             spacing=None,
             unit="intensity",
             window=None,
@@ -107,8 +127,8 @@ class CervixPhantom:
     def _item(self, key: str, patient: int) -> Item:
         return Item(
             key=key,
-            group=f"patient{patient:04d}",
-            role="target",
+            group=f"patient{patient:04d}" if patient < _NATURAL else f"natural{patient - _NATURAL:04d}",
+            role="target" if patient < _NATURAL else "source",
             label=self._label(patient),
             source=self.name,
             split="",
@@ -130,7 +150,7 @@ class CervixPhantom:
         return "abnormal" if first_is_abnormal == (patient % 2 == 0) else "normal"
 
     def _rng(
-        self, patient: int, image: int, purpose: Literal["label", "anatomy", "view", "paint"]
+        self, patient: int, image: int, purpose: Literal["label", "anatomy", "view", "paint", "blur"]
     ) -> np.random.Generator:
         return np.random.default_rng(seed_of(self.name, self.data_seed, patient, image, purpose))
 

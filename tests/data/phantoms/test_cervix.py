@@ -11,8 +11,10 @@ from medrestore.data.phantoms.cervix_anatomy import draw_patient, draw_view
 from medrestore.errors import MedrestoreError
 
 
-def phantom(patients: int = 6, images_per_patient: int = 2, size: int = 96, data_seed: int = 0) -> CervixPhantom:
-    return CervixPhantom(patients, images_per_patient, size, data_seed)
+def phantom(
+    patients: int = 6, images_per_patient: int = 2, size: int = 96, data_seed: int = 0, natural_patients: int = 0
+) -> CervixPhantom:
+    return CervixPhantom(patients, images_per_patient, size, data_seed, natural_patients)
 
 
 def pixels(source: CervixPhantom, index: int) -> torch.Tensor:
@@ -161,7 +163,9 @@ def test_any_size_from_64(size):
     assert pixels(source, 3).shape == (3, size, size)
 
 
-@pytest.mark.parametrize("argument", [{"patients": 0}, {"images_per_patient": 0}, {"size": 63}])
+@pytest.mark.parametrize(
+    "argument", [{"patients": 0}, {"images_per_patient": 0}, {"size": 63}, {"natural_patients": -1}]
+)
 def test_numbers_too_small_are_refused(argument):
     with pytest.raises(MedrestoreError, match=f"{next(iter(argument))} is too small .*at least"):
         phantom(**argument)
@@ -171,3 +175,39 @@ def test_a_foreign_item_is_refused():
     source = phantom()
     with pytest.raises(MedrestoreError, match="no image with key 000000000000 in cervix_phantom"):
         source.load(replace(source.catalogue().items[0], key="0" * 12))
+
+
+def test_the_natural_set_is_of_other_patients_and_leaves_the_sharp_ones_as_they_were():
+    source = phantom(patients=4, natural_patients=6)
+    items = source.catalogue().items
+    sharp, natural = items[:8], items[8:]
+    alone = phantom(patients=4)
+    assert sharp == alone.catalogue().items
+    assert torch.equal(pixels(source, 5), pixels(alone, 5))
+    assert len(natural) == 12 and {item.role for item in natural} == {"source"}
+    assert not {item.group for item in sharp} & {item.group for item in natural}
+    labels = {item.group: item.label for item in natural}
+    assert sorted(labels.values()) == ["abnormal"] * 3 + ["normal"] * 3
+    for item in natural:
+        assert len(source.annotations(item)["boxes"]) > 0 or item.label == "normal"
+    assert CervixPhantom(patients=2).catalogue().items[-1].group == "natural0007"
+
+
+def test_natural_images_do_not_depend_on_what_else_there_is():
+    one = phantom(patients=1, images_per_patient=1, natural_patients=1)
+    many = phantom(patients=5, natural_patients=3)
+    assert torch.equal(pixels(one, 1), pixels(many, 10))
+
+
+def test_natural_images_lack_detail_and_stay_photographs():
+    source = phantom(patients=6, images_per_patient=1, size=128, natural_patients=6)
+
+    def detail(index: int) -> float:
+        picture = pixels(source, index).numpy().astype(np.float64)
+        np.testing.assert_allclose(picture * 255, np.round(picture * 255), atol=1e-4)
+        smooth = ndimage.gaussian_filter(picture, (0, 0.8, 0.8))  # what is left of the noise after a little smoothing
+        return float(np.abs(np.diff(smooth, axis=2)).mean())
+
+    sharp, natural = [detail(index) for index in range(6)], [detail(index) for index in range(6, 12)]
+    assert max(natural) < np.median(sharp)
+    assert np.mean(natural) < 0.75 * np.mean(sharp)

@@ -1,0 +1,97 @@
+"""Downstream judges of a run: found again or trained once, and never on what they are asked about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import open_dict
+
+from medrestore.config import compose, plain
+from medrestore.data.catalogue import hashed_group
+from medrestore.data.module import Part, RestorationData
+from medrestore.errors import MedrestoreError
+from medrestore.evaluation.rows import refuse_leak
+from medrestore.run_directory import Run, resolved
+from medrestore.tasks import AbstractJudge, load_judge, save_judge
+
+FILE = "judge.safetensors"
+
+
+def judge_finder(
+    run: Run, config: Any, data: RestorationData, part: Part, train: Callable[[Any, Path], Any], device: torch.device
+) -> Callable[[str], AbstractJudge] | None:
+    """How an evaluation gets its judges; None with `judge=none`.
+
+    A judge belongs to (its experiment, the run's data, the run's split). `judge=auto` looks for it below
+    `evaluation.judges` and trains it where it is missing; `judge=<run>` takes one that is there.
+
+    Args:
+        run: the run that is judged; a judge is trained on the sharp images of its training part.
+        config: the run's configuration with the overrides of this evaluation.
+        data: the images that are judged.
+        part: the part of them.
+        train: `medrestore.run.train`.
+        device: where the judge runs.
+    """
+    if config.judge in (None, "none"):
+        return None
+
+    def find(experiment: str) -> AbstractJudge:
+        directory = Path(config.judge) if config.judge != "auto" else _directory(experiment, run, config)
+        if not (directory / FILE).exists():
+            if config.judge != "auto":
+                raise MedrestoreError(
+                    f"judge={config.judge} holds no {FILE}; type judge=auto, or the run directory that "
+                    f"`python -m medrestore.train experiment={experiment}` printed"
+                )
+            print(f"training the judge {experiment} once for these data, into {directory}", file=sys.stderr)
+            train(_config_of(experiment, run), directory)
+        judged = {(item.key, hashed_group(item.group)) for item in data.items(part, None)}
+        refuse_leak(directory, judged, f"judge={directory}")
+        judge, _ = load_judge(directory / FILE)
+        return judge.to(device).eval()
+
+    return find
+
+
+def finish_judge(run: Run, judge: AbstractJudge, data: RestorationData, about: dict[str, Any]) -> None:
+    """Fix the judge's threshold on sharp validation images, measure it on sharp test images, and write it."""
+    judge.eval()
+    judge.calibrate(data.cases("val"))
+    data.prepare("test")
+    judge.measure(data.cases("test", run.config.evaluation.test_images))
+    path = save_judge(run.directory / FILE, judge, plain(run.config.model), about)
+    state = "usable" if judge.usable else "NOT usable: evaluations will say so instead of printing its scores"
+    score = f"{judge.score_name} {float(judge.own_score):.3f} on sharp test images, floor {judge.floor}"
+    print(f"{run.config.about.experiment}: {score}: {state}")
+    print(f"judge: {path}")
+
+
+def _config_of(experiment: str, run: Run) -> Any:
+    """The judge's own recipe on the data and the split of the run."""
+    ours = run.config
+    smoke = ["debug=smoke"] if ours.about.get("debug") == "smoke" else []
+    config = compose("train", [f"experiment={experiment}", *smoke])
+    with open_dict(config):
+        config.dataset = ours.dataset
+        config.data_seed = ours.data_seed
+        config.hardware = ours.hardware
+        config.sampling.window = ours.sampling.window
+        config.sampling.split.file = str(run.directory / "split.csv")
+    return config
+
+
+def _directory(experiment: str, run: Run, config: Any) -> Path:
+    """Named by what the judge depends on: its recipe, the data and who is in which part."""
+    recipe = plain(resolved(_config_of(experiment, run)))
+    depends = {key: recipe[key] for key in ("dataset", "model", "seed", "data_seed", "epochs", "trainer")}
+    sampling = {key: value for key, value in recipe["sampling"].items() if key != "split"}
+    split = (run.directory / "split.csv").read_text(encoding="utf-8")
+    named = json.dumps([depends, sampling, split], sort_keys=True)
+    return Path(config.evaluation.judges) / f"{experiment}-{hashlib.sha256(named.encode()).hexdigest()[:12]}"

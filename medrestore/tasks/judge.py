@@ -1,0 +1,217 @@
+"""What all downstream judges share: training on sharp images, validation, their own score against the floor."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from medrestore.data.labelled import Boxed, LabelledSettings, Mapped
+from medrestore.data.samples import Case
+from medrestore.errors import MedrestoreError
+
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+_SKIPS_IN_A_ROW = 10
+_WARM_UP = 0.05  # of the training, in which the rate rises to its value: detectors diverge without
+
+
+class SetScore(NamedTuple):
+    """A score of a whole set with its 95 % interval, None below five groups."""
+
+    value: float
+    interval: tuple[float, float] | None
+
+
+class AbstractJudge(pl.LightningModule, ABC):
+    """A network that is trained on sharp images, frozen, and asked about restored ones; one final subclass a task.
+
+    After the training `calibrate` is called once with sharp validation cases, and `measure` with the sharp images of a
+    part that training never saw.
+
+    Args:
+        network: what is trained.
+        labelled: how the images are prepared.
+        floor: own score below which the judge must not be asked.
+        optimizer: makes the optimiser from the network's parameters.
+        gradient_clip: largest gradient norm of a step.
+
+    Attributes:
+        samples: the kind of batch it trains on.
+        score_name: what `own_score` is.
+        own_score: on sharp images, NaN until measured.
+        own_interval: `(2,)` 95 % interval of it, NaN where not available.
+        trained_on: the data, in words; set when it is loaded.
+    """
+
+    samples: ClassVar[type[Boxed] | type[Mapped]]
+    score_name: ClassVar[str]
+    own_score: Tensor
+    own_interval: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labelled: LabelledSettings,
+        floor: float,
+        optimizer: MakeOptimizer,
+        gradient_clip: float = 5.0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.labelled = labelled
+        self.floor = floor
+        self.gradient_clip = gradient_clip
+        self.trained_on = ""
+        self._make_optimizer = optimizer
+        self._skips_in_a_row = 0
+        self._rows: list[dict[str, float]] = []
+        self.register_buffer("own_score", torch.tensor(math.nan, dtype=torch.float64))
+        self.register_buffer("own_interval", torch.full((2,), math.nan, dtype=torch.float64))
+
+    # -- what a task is -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def predict(self, image: Tensor) -> Any:
+        """The judge's opinion of `(C, H, W)` in [0, 1], on the CPU."""
+
+    @abstractmethod
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """Terms to be minimised together."""
+
+    @abstractmethod
+    def examples(self, batch: Any) -> list[tuple[Tensor, Any]]:
+        """The images of a validation batch, each with its truth."""
+
+    @abstractmethod
+    def examples_of(self, case: Case) -> list[tuple[Tensor, Any]]:
+        """What of a case's sharp image the judge looks at, each with its truth; empty where nothing is known of it."""
+
+    @abstractmethod
+    def score(self, prediction: Any, truth: Any) -> dict[str, float]:
+        """What one image adds to the score of a set."""
+
+    @abstractmethod
+    def summarise(self, rows: Sequence[Mapping[str, float]], groups: Sequence[str]) -> SetScore | None:
+        """The score of a set from `score` of each image; None where it is not defined."""
+
+    @abstractmethod
+    def calibrate(self, cases: Iterable[Case]) -> None:
+        """Fix what is not learned by gradients, such as a threshold, on sharp validation cases."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What it is and what it was trained on, one line for the report."""
+
+    # -- its own score --------------------------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        """Whether its own score was measured and reaches the floor."""
+        return float(self.own_score) >= self.floor
+
+    @torch.no_grad()
+    def measure(self, cases: Iterable[Case]) -> float:
+        """Take the own score on sharp images of a part it was not trained on, and keep it.
+
+        Raises:
+            MedrestoreError: the cases do not define it (one class only, no truth).
+        """
+        rows, groups = [], []
+        for case in cases:
+            for image, truth in self.examples_of(case):
+                rows.append(self.score(self.predict(image), truth))
+                groups.append(case.group)
+        found = self.summarise(rows, groups)
+        if found is None:
+            raise MedrestoreError(
+                f"the {self.score_name} of the judge is not defined on {len(rows)} sharp images with truth; "
+                "type sampling.split.test=<a larger part>, or judge=none"
+            )
+        self.own_score.fill_(found.value)
+        self.own_interval.copy_(torch.tensor(found.interval or (math.nan, math.nan)))
+        return found.value
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Evaluation mode without gradients, in full precision; the mode before is restored."""
+        training = self.training
+        self.eval()
+        try:
+            with torch.no_grad(), self.full_precision():
+                yield
+        finally:
+            self.train(training)
+
+    def full_precision(self) -> torch.autocast:
+        """Boxes and thresholds do not survive half precision: switches autocast off."""
+        return torch.autocast(self.device.type, enabled=False)
+
+    # -- training -------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Optimizer:
+        """One optimiser of what is not frozen."""
+        return self._make_optimizer([p for p in self.network.parameters() if p.requires_grad])
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the rate: a short rise, then half a cosine to 0; a pure function of how far the training is."""
+        batches = int(self.trainer.num_training_batches)
+        done = (self.current_epoch * batches + batch_idx + 1) / max(1, batches * (self.trainer.max_epochs or 1))
+        rate = min(1.0, done / _WARM_UP) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        """The sum of the losses; a batch where it is not finite is left out.
+
+        Raises:
+            MedrestoreError: ten batches in a row were not finite.
+        """
+        terms = self.losses(batch)
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        count = len(batch.key)
+        if not torch.isfinite(loss):
+            self._skips_in_a_row += 1
+            if self._skips_in_a_row >= _SKIPS_IN_A_ROW:
+                raise MedrestoreError(
+                    f"the judge's loss was not finite {_SKIPS_IN_A_ROW} times in a row at epoch {self.current_epoch}; "
+                    "type model.optimizer.lr=<a tenth of it>"
+                )
+            return None
+        self._skips_in_a_row = 0
+        for name, value in {**terms, "loss": loss}.items():
+            self.log(f"train/judge/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=count)
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm: a batch without any object has a steep loss."""
+        self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip, gradient_clip_algorithm="norm")
+
+    # -- validation on whole images -------------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch."""
+        self._rows = []
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Ask about each image."""
+        self._rows += [self.score(self.predict(image), truth) for image, truth in self.examples(batch)]
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the score of the set, where it is defined."""
+        found = self.summarise(self._rows, [""] * len(self._rows))
+        if found is not None:
+            self.log(f"val/{self.score_name}", found.value, sync_dist=True)
