@@ -20,6 +20,12 @@ def to_side(image: Tensor, boxes: Tensor, side: int | None) -> tuple[Tensor, Ten
     return scaled.clamp(0, 1), boxes * boxes.new_tensor([size[1] / width, size[0] / height] * 2)
 
 
+def draw_turn(flips: bool | str, random: torch.Generator) -> int:
+    """Draw one of the turns of `turned`: all eight, left-right only (`horizontal`), or none."""
+    most = 2 if flips == "horizontal" else 8 if flips else 1
+    return int(torch.randint(most, (), generator=random))
+
+
 def turned(image: Tensor, turn: int) -> Tensor:
     """One of the eight flips and quarter turns of `(..., H, W)`: bit 0 left-right, 1 top-bottom, 2 transpose, last."""
     image = image.flip(-1) if turn & 1 else image

@@ -32,7 +32,7 @@ def tissue_of(label: str, labels: Mapping[str, str]) -> Tissue | None:
     """
     if not label.strip():
         return None
-    known = {str(word).strip().lower(): _checked(word, meaning) for word, meaning in labels.items()}
+    known: dict[str, Tissue] = {str(word).strip().lower(): _checked(word, meaning) for word, meaning in labels.items()}
     words = [label, *re.split(r"[;,/]", label)]
     found = {meaning for word in words if (meaning := _meaning(word.strip().lower(), known)) is not None}
     if len(found) == 1:
@@ -59,6 +59,8 @@ def _meaning(word: str, known: Mapping[str, Tissue]) -> Tissue | None:
 
 
 def _checked(word: str, meaning: str) -> Tissue:
-    if meaning == "normal" or meaning == "abnormal":
-        return meaning
+    if meaning == "normal":
+        return "normal"
+    if meaning == "abnormal":
+        return "abnormal"
     raise MedrestoreError(f"model.labels maps {word!r} to {meaning!r}; type normal or abnormal")

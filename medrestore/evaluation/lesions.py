@@ -14,19 +14,14 @@ from medrestore.data.samples import Case
 from medrestore.data.seeding import seed_of
 from medrestore.data.tissue_labels import tissue_of
 from medrestore.errors import MedrestoreError
-from medrestore.evaluation.assessment import SHARP, Context, Detector, Finding, Section, Table
+from medrestore.evaluation.assessment import SHARP, Context, Detector, Finding, Section
 from medrestore.evaluation.detection_statistics import match_boxes
-from medrestore.evaluation.lesion_rows import AREAS, COUNTS, PROPORTIONS, Answer, both_classes, paired, summaries_of
-from medrestore.evaluation.statistics import MIN_GROUPS, Score, Summary
+from medrestore.evaluation.lesion_rows import Answer, summaries_of
+from medrestore.evaluation.lesion_tables import NATURAL, TRUTH, answers_table, paired_table, said, verdict
+from medrestore.evaluation.statistics import Score
 from medrestore.metrics import piqe
 
 _TITLE = "Lesion detection (fold 3)"
-_TRUTH, _NATURAL = "lesions", "lesions_natural"
-_WHERE = {_TRUTH: "images with truth", _NATURAL: "naturally blurred images"}
-_HEADS = {
-    "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity", "false_positives": "FP",
-    "false_negatives": "FN", "auc": "ROC-AUC", "map50": "mAP@0.5",
-}  # fmt: skip
 
 
 @runtime_checkable
@@ -57,8 +52,8 @@ class LesionDetection:
         self.judge_name = judge
         self._judge: LesionJudge | None = None
         self._context: Context | None = None
-        self._answers: dict[str, dict[str, list[Answer]]] = {_TRUTH: {}, _NATURAL: {}}
-        self._quality: dict[str, dict[str, list[float]]] = {_TRUTH: {}, _NATURAL: {}}
+        self._answers: dict[str, dict[str, list[Answer]]] = {TRUTH: {}, NATURAL: {}}
+        self._quality: dict[str, dict[str, list[float]]] = {TRUTH: {}, NATURAL: {}}
         self._seen = 0
         self._unknown: list[str] = []
 
@@ -82,7 +77,7 @@ class LesionDetection:
         if judge is None or context is None or not judge.usable:
             return []
         self._seen += 1
-        name = _TRUTH if case.target is not None else _NATURAL
+        name = TRUTH if case.target is not None else NATURAL
         rows = images if case.target is None else {SHARP: case.target, **images}
         scores: list[Score] = []
         for row, image in rows.items():
@@ -147,15 +142,15 @@ class LesionDetection:
             ordered = {row: rows[row] for row in kinds if rows.get(row)}
             numbers = summaries_of(ordered, kinds, context.reference, judge.threshold, name)
             summaries += numbers
-            verdicts += _verdict(name, ordered, numbers, context, judge.threshold)
-            lines += _said(name, ordered[context.reference])
+            verdicts += verdict(name, ordered, numbers, context, judge.threshold)
+            lines += said(name, ordered[context.reference])
             tables += [
-                _table(name, ordered, numbers, self._quality[name]),
-                _paired_table(name, ordered, context.reference, judge.threshold),
+                answers_table(name, ordered, numbers, self._quality[name]),
+                paired_table(name, ordered, context.reference, judge.threshold),
             ]
         lines += [
-            f"judge: {judge.description}; its AUC on sharp images it never saw: {own} (floor {judge.floor:g}); abnormal "
-            f"from score {judge.threshold:.3f} on, fixed on sharp validation images",
+            f"judge: {judge.description}; its AUC on sharp images it never saw: {own} (floor {judge.floor:g}); "
+            f"abnormal from score {judge.threshold:.3f} on, fixed on sharp validation images",
             "95 % intervals: Wilson where every group has one image, else by bootstrap over groups; mAP has one class; "
             "PIQE takes noise for sharpness: a lower one is no proof",
             *unknown,
@@ -179,83 +174,3 @@ def _zoom(image: Tensor, case: Case) -> int:
 def _of_size(region: Tensor, image: Tensor, case: Case) -> Tensor:
     zoom = _zoom(image, case)
     return region.repeat_interleave(zoom, -1).repeat_interleave(zoom, -2) if zoom > 1 else region
-
-
-def _said(name: str, answers: Sequence[Answer]) -> list[str]:
-    """How many images of each class there are, and what that does not allow."""
-    abnormal, groups = sum(answer.abnormal for answer in answers), len({answer.group for answer in answers})
-    normal, where = len(answers) - abnormal, _WHERE[name]
-    lines = [f"{where}: {normal} normal, {abnormal} abnormal, {groups} groups"]
-    if not both_classes(answers):
-        only = "abnormal" if abnormal else "normal"
-        lines.append(
-            f"{where}: all {len(answers)} are {only}, so no accuracy, sensitivity, specificity or AUC: a judge that "
-            f"always says {only} would be right every time (the 14 images of paper S1 were all normal)"
-        )
-    if groups < MIN_GROUPS:
-        lines.append(f"{where}: intervals and tests are not available below {MIN_GROUPS} groups")
-    elif groups < len(answers):
-        lines.append(f"{where}: images of one group are not independent; beside McNemar's exact p stands one by groups")
-    return lines
-
-
-def _verdict(
-    name: str, rows: Mapping[str, Sequence[Answer]], numbers: Sequence[Summary], context: Context, threshold: float
-) -> list[str]:
-    """Reference against the shown row, in one sentence."""
-    if context.shown not in rows or context.shown == context.reference:
-        return []
-    values = {(one.method, one.metric.removeprefix(f"{name}/")): one.mean for one in numbers}
-    parts = []
-    for metric in ("accuracy", "auc", *COUNTS):
-        before, after = values.get((context.reference, metric)), values.get((context.shown, metric))
-        if before is not None and after is not None:
-            digits = 0 if metric in COUNTS else 3
-            parts.append(f"{_HEADS[metric]} {before:.{digits}f} -> {after:.{digits}f}")
-    test = paired(rows[context.shown], rows[context.reference], threshold)
-    if test is not None:
-        parts.append(f"McNemar exact p {_p(test.p_value)} ({test.gained} gained, {test.lost} lost)")
-    return [f"{_WHERE[name]}, {context.reference} -> {context.shown}: {', '.join(parts)}"]
-
-
-def _table(
-    name: str,
-    rows: Mapping[str, Sequence[Answer]],
-    numbers: Sequence[Summary],
-    quality: Mapping[str, Sequence[float]],
-) -> Table:
-    by_row = {(one.method, one.metric.removeprefix(f"{name}/")): one for one in numbers}
-    metrics = [metric for metric in _HEADS if any((row, metric) in by_row for row in rows)]
-    cells = []
-    for row, answers in rows.items():
-        values = [_cell(by_row.get((row, metric)), metric) for metric in metrics]
-        scores = quality.get(row, [])
-        mean = f"{math.fsum(scores) / len(scores):.1f}" if scores else "-"
-        cells.append([row, str(len(answers)), *values, mean])
-    header = ["method", "images", *(_HEADS[metric] for metric in metrics), "PIQE"]
-    return Table(f"Normal or abnormal, {_WHERE[name]} (95 % interval)", header, cells)
-
-
-def _cell(number: Summary | None, metric: str) -> str:
-    if number is None or number.mean is None:
-        return "-"
-    if metric in COUNTS:
-        return f"{number.mean:.0f} of {number.n}"
-    assert metric in PROPORTIONS + AREAS
-    if number.low is None or number.high is None:
-        return f"{number.mean:.3f} (not available)"
-    return f"{number.mean:.3f} ({number.low:.3f} to {number.high:.3f})"
-
-
-def _paired_table(name: str, rows: Mapping[str, Sequence[Answer]], reference: str, threshold: float) -> Table:
-    cells = []
-    for row, answers in rows.items():
-        test = None if row == reference else paired(answers, rows[reference], threshold)
-        if test is not None:
-            cells.append([row, str(test.gained), str(test.lost), _p(test.p_value), _p(test.p_grouped)])
-    header = ["method", "right here only", f"right under {reference} only", "McNemar exact p", "p by groups"]
-    return Table(f"Answers against {reference}, {_WHERE[name]}", header, cells)
-
-
-def _p(value: float | None) -> str:
-    return "not available" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"

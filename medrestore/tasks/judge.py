@@ -169,26 +169,12 @@ class AbstractJudge(pl.LightningModule, ABC):
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
-        """The sum of the losses; a batch where it is not finite is left out.
-
-        Raises:
-            MedrestoreError: ten batches in a row were not finite.
-        """
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The sum of the losses."""
         terms = self.losses(batch)
         loss = torch.stack([term.float() for term in terms.values()]).sum()
-        count = len(batch.key)
-        if not torch.isfinite(loss):
-            self._skips_in_a_row += 1
-            if self._skips_in_a_row >= _SKIPS_IN_A_ROW:
-                raise MedrestoreError(
-                    f"the judge's loss was not finite {_SKIPS_IN_A_ROW} times in a row at epoch {self.current_epoch}; "
-                    "type model.optimizer.lr=<a tenth of it>"
-                )
-            return None
-        self._skips_in_a_row = 0
         for name, value in {**terms, "loss": loss}.items():
-            self.log(f"train/judge/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=count)
+            self.log(f"train/judge/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(batch.key))
         return loss
 
     def configure_gradient_clipping(
@@ -197,8 +183,22 @@ class AbstractJudge(pl.LightningModule, ABC):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm: a batch without any object has a steep loss."""
-        self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip, gradient_clip_algorithm="norm")
+        """Clip the norm (a batch without any object has a steep loss); what is not finite moves nothing.
+
+        Raises:
+            MedrestoreError: the gradients of ten batches in a row were not finite.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if torch.isfinite(nn.utils.clip_grad_norm_(parameters, self.gradient_clip)):
+            self._skips_in_a_row = 0
+            return
+        self._skips_in_a_row += 1
+        if self._skips_in_a_row >= _SKIPS_IN_A_ROW:
+            raise MedrestoreError(
+                f"the judge's loss was not finite {_SKIPS_IN_A_ROW} times in a row at epoch {self.current_epoch}; "
+                "type model.optimizer.lr=<a tenth of it>"
+            )
+        optimizer.zero_grad(set_to_none=True)  # an optimiser leaves alone what has no gradient
 
     # -- validation on whole images -------------------------------------------------------------------------------
 

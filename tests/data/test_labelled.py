@@ -11,14 +11,8 @@ from torch import Tensor
 
 from medrestore.data.catalogue import Catalogue, Item
 from medrestore.data.crops import CropSettings
-from medrestore.data.labelled import (
-    Boxed,
-    LabelledCrops,
-    LabelledImages,
-    LabelledSettings,
-    Mapped,
-    collate_labelled,
-)
+from medrestore.data.labelled import Boxed, LabelledImages, LabelledSettings, Mapped, collate_labelled
+from medrestore.data.labelled_crops import LabelledCrops
 from medrestore.data.patches import patch_places, patches_of
 from medrestore.data.placing import to_side, turned, turned_boxes, unevenly_lit
 from medrestore.data.store import ImageStore
@@ -66,8 +60,10 @@ class Fake:
         if not self.labels:
             return {}
         return {
-            "boxes": torch.tensor([self.box], dtype=torch.float32), "label": "abnormal", "labels": self._marked(item)[0].long()
-        }  # fmt: skip
+            "boxes": torch.tensor([self.box], dtype=torch.float32),
+            "label": "abnormal",
+            "labels": self._marked(item)[0].long(),
+        }
 
 
 SETTINGS = CropSettings(crop=16, crops_per_image=1, flips=True, window="auto", fixed=False, seed=3, data_seed=0)

@@ -17,9 +17,10 @@ def shipped() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("label", "tissue"),
     [
-        ("normal", "normal"), ("Abnormal", "abnormal"), ("CIN1", "normal"), ("CIN2+", "abnormal"), ("CIN 3", "abnormal"),
-        ("cin-2", "abnormal"), ("swede=4", "normal"), ("swede=5", "abnormal"), ("swede=10", "abnormal"),
-        ("benign;nevus", "normal"), ("malignant;melanoma", "abnormal"), ("HSIL/type 3", "abnormal"), ("", None),
+        ("normal", "normal"), ("Abnormal", "abnormal"), ("CIN1", "normal"), ("CIN2+", "abnormal"),
+        ("CIN 3", "abnormal"), ("cin-2", "abnormal"), ("swede=4", "normal"),
+        ("swede=5", "abnormal"), ("swede=10", "abnormal"), ("benign;nevus", "normal"),
+        ("malignant;melanoma", "abnormal"), ("HSIL/type 3", "abnormal"), ("", None),
     ],
 )  # fmt: skip
 def test_words_of_the_collections(shipped: dict[str, str], label: str, tissue: str | None) -> None:
