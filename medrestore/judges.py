@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,8 @@ def judge_finder(
         return None
 
     def find(experiment: str) -> AbstractJudge:
-        directory = Path(config.judge) if config.judge != "auto" else _directory(experiment, run, config)
+        recipe = _config_of(experiment, run)
+        directory = Path(config.judge) if config.judge != "auto" else _directory(experiment, recipe, run, config)
         if not (directory / FILE).exists():
             if config.judge != "auto":
                 raise MedrestoreError(
@@ -51,10 +53,16 @@ def judge_finder(
                     f"`python -m medrestore.train experiment={experiment}` printed"
                 )
             print(f"training the judge {experiment} once for these data, into {directory}", file=sys.stderr)
-            train(_config_of(experiment, run), directory)
+            train(_ready(recipe, run, directory), directory)
+        judge, _ = load_judge(directory / FILE)
+        wanted = str(recipe.model._target_).rpartition(".")[2]
+        if type(judge).__name__ != wanted:
+            raise MedrestoreError(
+                f"judge={directory} is a {type(judge).__name__}, {experiment} asks a {wanted}; type judge=auto, or the "
+                f"run directory that `python -m medrestore.train experiment={experiment}` printed"
+            )
         judged = {(item.key, hashed_group(item.group)) for item in data.items(part, None)}
         refuse_leak(directory, judged, f"judge={directory}")
-        judge, _ = load_judge(directory / FILE)
         return judge.to(device).eval()
 
     return find
@@ -68,13 +76,14 @@ def finish_judge(run: Run, judge: AbstractJudge, data: RestorationData, about: d
     judge.measure(data.cases("test", run.config.evaluation.test_images))
     path = save_judge(run.directory / FILE, judge, plain(run.config.model), about)
     state = "usable" if judge.usable else "NOT usable: evaluations will say so instead of printing its scores"
-    score = f"{judge.score_name} {float(judge.own_score):.3f} on sharp test images, floor {judge.floor}"
+    own = f"{float(judge.own_score):.3f}" if judge.own_score.isfinite() else "not defined"
+    score = f"{judge.score_name} {own} on sharp test images, floor {judge.floor}"
     print(f"{run.config.about.experiment}: {score}: {state}")
     print(f"judge: {path}")
 
 
 def _config_of(experiment: str, run: Run) -> Any:
-    """The judge's own recipe on the data and the split of the run."""
+    """The judge's own recipe on the data of the run."""
     ours = run.config
     smoke = ["debug=smoke"] if ours.about.get("debug") == "smoke" else []
     config = compose("train", [f"experiment={experiment}", *smoke])
@@ -83,15 +92,24 @@ def _config_of(experiment: str, run: Run) -> Any:
         config.data_seed = ours.data_seed
         config.hardware = ours.hardware
         config.sampling.window = ours.sampling.window
-        config.sampling.split.file = str(run.directory / "split.csv")
     return config
 
 
-def _directory(experiment: str, run: Run, config: Any) -> Path:
+def _ready(config: Any, run: Run, directory: Path) -> Any:
+    """The split of the run as the judge's own record, and a judge that was interrupted goes on where it was."""
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run.directory / "split.csv", directory / "split.csv")
+    if (directory / "checkpoints" / "last.ckpt").exists():
+        with open_dict(config):
+            config.ckpt = "last"
+    return config
+
+
+def _directory(experiment: str, recipe: Any, run: Run, config: Any) -> Path:
     """Named by what the judge depends on: its recipe, the data and who is in which part."""
-    recipe = plain(resolved(_config_of(experiment, run)))
-    depends = {key: recipe[key] for key in ("dataset", "model", "seed", "data_seed", "epochs", "trainer")}
-    sampling = {key: value for key, value in recipe["sampling"].items() if key != "split"}
+    known = plain(resolved(recipe))
+    depends = {key: known[key] for key in ("dataset", "model", "seed", "data_seed", "epochs", "trainer")}
+    sampling = {key: value for key, value in known["sampling"].items() if key != "split"}
     split = (run.directory / "split.csv").read_text(encoding="utf-8")
     named = json.dumps([depends, sampling, split], sort_keys=True)
     return Path(config.evaluation.judges) / f"{experiment}-{hashlib.sha256(named.encode()).hexdigest()[:12]}"

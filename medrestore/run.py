@@ -114,6 +114,7 @@ def make_data(
         cache_bytes=int(sampling.cache_gb * 1e9),
         split=plain(sampling.split),
         shards=sampling.shards,
+        crops_per_epoch=sampling.crops_per_epoch,
     )
     return RestorationData(
         source=build(config.dataset),

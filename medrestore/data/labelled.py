@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.utils.data import Dataset
 
 from medrestore.data.catalogue import Item
 from medrestore.data.crops import CropSettings
+from medrestore.data.labelled_samples import Boxed, LabelledSettings, Mapped, collate_labelled
 from medrestore.data.patches import INSIDE, OUTSIDE, patch_places
 from medrestore.data.placing import draw_turn, to_side, turned, turned_boxes, unevenly_lit
 from medrestore.data.seeding import generator_of
@@ -22,52 +20,10 @@ from medrestore.data.street_classes import IGNORE
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
+__all__ = ["Boxed", "LabelledCrops", "LabelledImages", "LabelledSettings", "Mapped", "collate_labelled"]
+
+_MOST_CROPS = 16  # an epoch shows of the largest image
 _log = logging.getLogger(__name__)
-
-
-class Boxed(NamedTuple):
-    """A batch of images of any size with boxes; a sample is a batch of one.
-
-    Attributes:
-        images: `(C, h, w)` in [0, 1] each.
-        boxes: `(k, 4)` each: x0, y0, x1, y1 in pixels; k = 0 where there are none, or none are known.
-        labels: the collection's own word for each image, or `inside` and `outside` for patches.
-        key: `(N,)` position of each sample's image in its part of the split.
-    """
-
-    images: list[Tensor]
-    boxes: list[Tensor]
-    labels: list[str]
-    key: Tensor
-
-
-class Mapped(NamedTuple):
-    """A batch of images with the class of every pixel; a sample is a batch of one.
-
-    Attributes:
-        images: `(N, C, h, w)` in [0, 1].
-        classes: `(N, h, w)` int64, 255 where a pixel counts for nothing.
-        key: `(N,)` position of each sample's image in its part of the split.
-    """
-
-    images: Tensor
-    classes: Tensor
-    key: Tensor
-
-
-@dataclass(frozen=True)
-class LabelledSettings:
-    """How a judge wants its images.
-
-    Attributes:
-        side: images are scaled so that the shorter side has this many pixels; None leaves them as they are.
-        patches: `inside_outside` cuts two patches of each image by its lesion mask; `none` takes whole images.
-        light: how unevenly training images are lit, see `unevenly_lit`; 0 for not.
-    """
-
-    side: int | None = None
-    patches: Literal["none", "inside_outside"] = "none"
-    light: float = 0.0
 
 
 class LabelledImages(Dataset[Boxed]):
@@ -132,7 +88,7 @@ class LabelledImages(Dataset[Boxed]):
         """Image, boxes and label; None where the mask leaves no room for a patch."""
         settings = self.settings
         random = generator_of(settings.seed, "labelled", epoch, index)
-        image = unit_image(self.store, item, settings)
+        image = _unit_image(self.store, item, settings)
         known = self.store.source.annotations(item)
         label, boxes = str(known.get("label", "")), torch.as_tensor(known.get("boxes", torch.zeros(0, 4))).float()
         if kind:
@@ -152,26 +108,100 @@ class LabelledImages(Dataset[Boxed]):
         return image.contiguous(), boxes, label
 
 
-def collate_labelled(samples: Sequence[Boxed] | Sequence[Mapped]) -> Boxed | Mapped:
-    """Put samples into one batch; maps and images of several sizes are padded, with pixels that count for nothing."""
-    if isinstance(samples[0], Boxed):
-        images, boxes, labels, keys = zip(*samples, strict=True)
-        flat = [[one for part in parts for one in part] for parts in (images, boxes, labels)]
-        return Boxed(flat[0], flat[1], flat[2], torch.cat(keys))
-    images, classes, keys = zip(*samples, strict=True)
-    height, width = (max(part.shape[axis] for part in classes) for axis in (-2, -1))
-    return Mapped(
-        torch.cat([_padded(part, height, width, 0.0) for part in images]),
-        torch.cat([_padded(part, height, width, IGNORE) for part in classes]),
-        torch.cat(keys),
-    )
+class LabelledCrops(Dataset[Mapped]):
+    """Square crops of images and of their maps of classes; whole images without training.
+
+    Indexed as `LabelledImages`. A crop is clamped to an image that is smaller.
+
+    Args:
+        store: where images come from; decoded maps share its budget of memory.
+        items: of one part of the split; sharp ones are used.
+        settings: side of the crop, how often an epoch shows an image, flips, window and seeds.
+        labelled: light.
+        training: whether crops are cut and flipped.
+
+    Raises:
+        MedrestoreError: the images have no map of classes.
+    """
+
+    def __init__(
+        self,
+        store: ImageStore,
+        items: Sequence[Item],
+        settings: CropSettings,
+        labelled: LabelledSettings,
+        training: bool = True,
+    ) -> None:
+        self.store, self.settings, self.labelled, self.training = store, settings, labelled, training
+        sharp = [item for item in items if item.role == "target"]
+        self.items = [item for item in sharp if item.path is None or item.labels is not None]  # generated, or a file
+        self._kept: dict[str, Tensor] = {}
+        if not self.items or "labels" not in store.source.annotations(self.items[0]):
+            raise MedrestoreError(
+                f"of {len(sharp)} sharp images of {store.source.name} none has a map of classes, which a segmenter "
+                "learns from; type dataset=street_phantom, or dataset=street dataset.root=DIR"
+            )
+        self._shown = list(range(len(self.items)))
+        if training:
+            turns = range(_MOST_CROPS)
+            self._shown = [i for turn in turns for i, item in enumerate(self.items) if turn < self._count(item)]
+
+    def _count(self, item: Item) -> int:
+        if self.settings.crops_per_image == "auto":
+            return min(_MOST_CROPS, -(-self.store.area(item) // self.settings.crop**2))
+        return self.settings.crops_per_image
+
+    def __len__(self) -> int:
+        return len(self._shown)
+
+    def __getitem__(self, where: tuple[int, int] | int) -> Mapped:
+        epoch, index = (0, where) if isinstance(where, int) else where
+        for step in range(len(self.items)):
+            position = (self._shown[index] + step) % len(self.items)
+            try:
+                image, classes = self._draw(self.items[position], epoch, index)
+            except MedrestoreError as error:
+                _log.warning("left out in this epoch: %s", error)
+                continue
+            return Mapped(image[None], classes[None].long(), torch.tensor([position]))
+        raise MedrestoreError(f"none of the {len(self.items)} labelled images can be read")
+
+    def _draw(self, item: Item, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+        image, classes = _unit_image(self.store, item, self.settings), self._classes(item)
+        if image.shape[-2:] != classes.shape:
+            raise MedrestoreError(
+                f"{item.path or item.key}: its map of classes measures {tuple(classes.shape)}, "
+                f"the image {tuple(image.shape[-2:])}"
+            )
+        if not self.training:
+            return image, classes
+        random = generator_of(self.settings.seed, "labelled", epoch, index)
+        height, width = (min(self.settings.crop, size) for size in classes.shape)
+        top = int(torch.randint(classes.shape[0] - height + 1, (), generator=random))
+        left = int(torch.randint(classes.shape[1] - width + 1, (), generator=random))
+        turn = draw_turn(self.settings.flips, random)
+        image, classes = (part[..., top : top + height, left : left + width] for part in (image, classes))
+        image, classes = turned(image, turn).contiguous(), turned(classes, turn).contiguous()
+        return unevenly_lit(image, self.labelled.light, random) if self.labelled.light else image, classes
+
+    def _classes(self, item: Item) -> Tensor:
+        """The map `(H, W)`, as bytes."""
+        if item.key in self._kept:
+            return self._kept[item.key]
+        found = self.store.source.annotations(item).get("labels")
+        if not isinstance(found, Tensor):
+            raise MedrestoreError(f"{item.path or item.key} has no map of classes")
+        classes = found.reshape(found.shape[-2:])
+        if classes.min() < 0 or classes.max() > IGNORE:
+            raise MedrestoreError(f"{item.path or item.key}: classes reach from {classes.min()} to {classes.max()}")
+        classes = classes.to(torch.uint8)
+        if self.store.used + classes.nbytes <= self.store.budget:
+            self.store.used += classes.nbytes
+            self._kept[item.key] = classes
+        return classes
 
 
-def unit_image(store: ImageStore, item: Item, settings: CropSettings) -> Tensor:
+def _unit_image(store: ImageStore, item: Item, settings: CropSettings) -> Tensor:
     """The sharp image of an item, `(C, H, W)` in [0, 1]."""
     image, _ = store.get(item)
     return to_unit(image.pixels, window_of(image, settings.window))
-
-
-def _padded(part: Tensor, height: int, width: int, value: float) -> Tensor:
-    return pad(part, (0, width - part.shape[-1], 0, height - part.shape[-2]), value=value)

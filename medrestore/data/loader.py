@@ -25,6 +25,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         ranks: number of processes.
         shards: the shard of each sample, as `shards_of` gives it: an epoch shows all samples of shard 0, then those of
             shard 1, and so on, shuffled within; None = one shard.
+        most: an epoch shows at most this many of the samples, others each time; None = all.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
         rank: int = 0,
         ranks: int = 1,
         shards: Sequence[int] | None = None,
+        most: int | None = None,
     ) -> None:
         self.length, self.batch_size, self.seed, self.shards = length, batch_size, seed, shards
+        self.batches = min(length, most or length) // batch_size
         self.rank, self.ranks = rank, ranks
         self.epoch = 0
         self.first_batch = 0
@@ -46,15 +49,16 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length // self.batch_size * (self.batch_size // self.ranks)
+        return self.batches * (self.batch_size // self.ranks)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = torch.randperm(self.length, generator=generator_of(self.seed, "order", self.epoch)).tolist()
+        order = order[: self.batches * self.batch_size]
         if self.shards is not None:
             order.sort(key=self.shards.__getitem__)  # stable: the shuffled order stays within a shard
         share = self.batch_size // self.ranks
         first, self.first_batch = self.first_batch, 0
-        for batch in range(first, self.length // self.batch_size):
+        for batch in range(first, self.batches):
             start = batch * self.batch_size + self.rank * share
             yield from ((self.epoch, index) for index in order[start : start + share])
 

@@ -54,6 +54,7 @@ class LoaderSettings:
         val_images: at most this many validation images an epoch; None for all.
         cache_bytes: decoded images kept in memory.
         split: sizes of the parts (fractions or counts of images) and `file`.
+        crops_per_epoch: at most this many crops an epoch; None for all.
         shards: an epoch walks through this many parts of the training images one after another (S3); 1 mixes all.
     """
 
@@ -64,6 +65,7 @@ class LoaderSettings:
     cache_bytes: int
     split: dict[str, float | int | str | None]
     shards: int = 1
+    crops_per_epoch: int | None = None
 
 
 class RestorationData(pl.LightningDataModule):
@@ -169,7 +171,12 @@ class RestorationData(pl.LightningDataModule):
                 f"type sampling.crops_per_image={-(-size // max(1, len(dataset)))}"
             )
         rank = self.trainer.global_rank if self.trainer else 0
-        sampler = EpochSampler(len(dataset), size, self.crops.seed, rank, ranks, shards)
+        most = self.loading.crops_per_epoch
+        if most is not None and most < size:
+            raise MedrestoreError(
+                f"sampling.crops_per_epoch={most} is less than one batch of {size}; type sampling.crops_per_epoch={size}"
+            )
+        sampler = EpochSampler(len(dataset), size, self.crops.seed, rank, ranks, shards, most)
         collate = None if self.labelled is None else collate_labelled
         return ResumableLoader(dataset, sampler, self.loading.workers, self.loading.pin_memory, collate)
 

@@ -34,7 +34,7 @@ def tissue_of(label: str, labels: Mapping[str, str]) -> Tissue | None:
         return None
     known: dict[str, Tissue] = {str(word).strip().lower(): _checked(word, meaning) for word, meaning in labels.items()}
     words = [label, *re.split(r"[;,/]", label)]
-    found = {meaning for word in words if (meaning := _meaning(word.strip().lower(), known)) is not None}
+    found: set[Tissue] = {meaning for word in words if (meaning := _meaning(word.strip().lower(), known)) is not None}
     if len(found) == 1:
         return found.pop()
     what = "both normal and abnormal" if found else "neither normal nor abnormal"

@@ -115,7 +115,7 @@ def evaluate_methods(
     learned = [method.name for method in methods if method.kind == "learned"]
     shown = "restored" if "restored" in learned else learned[-1] if learned else reference
     context = Context(kinds, reference, shown, setting.window, setting.judge, directory)
-    assessments, sections = _begun(setting.assessments, context)
+    assessments, refused = _begun(setting.assessments, context)
 
     cases = _Counted(data, setting)
     timing: Timing = {}
@@ -123,12 +123,13 @@ def evaluate_methods(
         track(cases, f"judging {len(cases)} images"), methods, setting.metrics, list(assessments.values()), timing
     )
     summaries = summarise(scores, {**kinds, **_EXTRA_KINDS}, reference)
+    sections: list[Section] = []
     for assessment in assessments.values():
         finding = assessment.finish(scores)
         if finding is not None:
             sections.append(finding.section)
             summaries += finding.summaries
-    sections.append(_timing_section(timing))
+    sections += [*refused, _timing_section(timing)]
 
     table = _full_reference(summaries)
     verdict: list[str] = []

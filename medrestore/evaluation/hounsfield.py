@@ -198,7 +198,7 @@ class HounsfieldErrors:
 
         def cell(method: str, tissue: str) -> str:
             if tissue not in inside:
-                return "not measurable in this window"
+                return "not measurable"
             row = found.get((method, f"{metric}/{tissue}"))
             if row is None or row.mean is None:
                 return "none in these images"

@@ -83,7 +83,7 @@ def paired(answers: Sequence[Answer], reference: Sequence[Answer], threshold: fl
         lost,
         gained,
         mcnemar(lost, gained) if len(set(groups)) >= MIN_GROUPS else None,
-        signed_rank_p((now.astype(float) - before).tolist(), groups) if repeated else None,
+        _p_by_groups(now.astype(float) - before, groups) if repeated else None,
     )
 
 
@@ -204,10 +204,17 @@ def _p_value(number: _Number, base: _Number) -> float | None:
     if number.kind == "count":
         return None
     if len(set(number.groups)) < len(number.groups):
-        return signed_rank_p(differences.tolist(), number.groups)
+        return _p_by_groups(differences, number.groups)
     if len(number.groups) < MIN_GROUPS:
         return None
     return mcnemar(int((differences < 0).sum()), int((differences > 0).sum()))
+
+
+def _p_by_groups(differences: NDArray[np.float64], groups: Sequence[str]) -> float | None:
+    """Signed-rank test on group means; 1 where no answer changed."""
+    if not differences.any():
+        return 1.0 if len(set(groups)) >= MIN_GROUPS else None
+    return signed_rank_p(differences.tolist(), groups)
 
 
 def _correct(answers: Sequence[Answer], threshold: float) -> NDArray[np.bool_]:

@@ -125,7 +125,9 @@ class LesionDetection:
             return None
         own = f"{float(judge.own_score):.3f}" if math.isfinite(float(judge.own_score)) else "not measured"
         if not judge.usable:
-            line = f"unusable: on sharp images the judge's AUC is {own}, below its floor {judge.floor:g}; no scores"
+            line = f"unusable: on sharp images the judge's AUC is {own}, its floor {judge.floor:g}; no scores"
+            if float(judge.own_score) >= judge.floor:
+                line = "unusable: its sharp validation images were of one class, so it has no threshold; no scores"
             return Finding(Section(_TITLE, [line, f"judge: {judge.description}"], spoken=1))
         unknown = []
         if self._unknown:

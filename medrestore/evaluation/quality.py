@@ -30,8 +30,9 @@ class Quality:
         self._context: Context | None = None
 
     def begin(self, context: Context) -> None:
-        """Remember the rows."""
+        """Remember the rows, and forget what was seen before."""
         self._context = context
+        self._energy, self._size, self._groups = {}, {}, {}
 
     def observe(self, case: Case, images: Mapping[str, Tensor]) -> list[Score]:
         """Note what the scores may depend on; no scores of its own."""

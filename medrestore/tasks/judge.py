@@ -45,6 +45,7 @@ class AbstractJudge(pl.LightningModule, ABC):
     Attributes:
         samples: the kind of batch it trains on.
         score_name: what `own_score` is.
+        calibrated: what `calibrate` fixed; NaN before, and where it could not.
         own_score: on sharp images, NaN until measured.
         own_interval: `(2,)` 95 % interval of it, NaN where not available.
         trained_on: the data, in words; set when it is loaded.
@@ -52,6 +53,7 @@ class AbstractJudge(pl.LightningModule, ABC):
 
     samples: ClassVar[type[Boxed] | type[Mapped]]
     score_name: ClassVar[str]
+    calibrated: Tensor
     own_score: Tensor
     own_interval: Tensor
 
@@ -72,6 +74,7 @@ class AbstractJudge(pl.LightningModule, ABC):
         self._make_optimizer = optimizer
         self._skips_in_a_row = 0
         self._rows: list[dict[str, float]] = []
+        self.register_buffer("calibrated", torch.tensor(math.nan, dtype=torch.float64))
         self.register_buffer("own_score", torch.tensor(math.nan, dtype=torch.float64))
         self.register_buffer("own_interval", torch.full((2,), math.nan, dtype=torch.float64))
 
@@ -103,7 +106,7 @@ class AbstractJudge(pl.LightningModule, ABC):
 
     @abstractmethod
     def calibrate(self, cases: Iterable[Case]) -> None:
-        """Fix what is not learned by gradients, such as a threshold, on sharp validation cases."""
+        """Fix what is not learned by gradients, such as a threshold, on sharp validation cases: fill `calibrated`."""
 
     @property
     @abstractmethod
@@ -114,15 +117,15 @@ class AbstractJudge(pl.LightningModule, ABC):
 
     @property
     def usable(self) -> bool:
-        """Whether its own score was measured and reaches the floor."""
-        return float(self.own_score) >= self.floor
+        """Whether it was calibrated, and its own score reaches the floor."""
+        return bool(torch.isfinite(self.calibrated)) and float(self.own_score) >= self.floor
 
     @torch.no_grad()
     def measure(self, cases: Iterable[Case]) -> float:
         """Take the own score on sharp images of a part it was not trained on, and keep it.
 
-        Raises:
-            MedrestoreError: the cases do not define it (one class only, no truth).
+        Returns:
+            The score; NaN where the cases do not define it (one class only, no truth), and then it is not usable.
         """
         rows, groups = [], []
         for case in cases:
@@ -130,14 +133,10 @@ class AbstractJudge(pl.LightningModule, ABC):
                 rows.append(self.score(self.predict(image), truth))
                 groups.append(case.group)
         found = self.summarise(rows, groups)
-        if found is None:
-            raise MedrestoreError(
-                f"the {self.score_name} of the judge is not defined on {len(rows)} sharp images with truth; "
-                "type sampling.split.test=<a larger part>, or judge=none"
-            )
-        self.own_score.fill_(found.value)
-        self.own_interval.copy_(torch.tensor(found.interval or (math.nan, math.nan)))
-        return found.value
+        value, bounds = (math.nan, None) if found is None else found
+        self.own_score.fill_(value)
+        self.own_interval.copy_(torch.tensor(bounds or (math.nan, math.nan)))
+        return value
 
     @contextmanager
     def asked(self) -> Iterator[None]:

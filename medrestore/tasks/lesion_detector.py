@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
@@ -58,7 +59,6 @@ class LesionDetector(AbstractJudge):
 
     samples: ClassVar = Boxed
     score_name: ClassVar = "auc"
-    calibrated: Tensor
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class LesionDetector(AbstractJudge):
         weights: str = "imagenet",
         side: int = 256,
         patches: Literal["none", "inside_outside"] = "none",
-        light: float = 0.15,
+        light: float = 0.0,
         floor: float = 0.9,
         optimizer: MakeOptimizer = AdamW,
         gradient_clip: float = 5.0,
@@ -84,11 +84,10 @@ class LesionDetector(AbstractJudge):
         self.backbone = backbone
         self.weights = "random" if backbone == "small" else weights
         self.patches = patches
-        self.register_buffer("calibrated", torch.tensor(0.5, dtype=torch.float64))
 
     @property
     def threshold(self) -> float:
-        """From this image score on an image is called abnormal."""
+        """From this image score on an image is called abnormal; NaN until calibrated."""
         return float(self.calibrated)
 
     @property
@@ -152,20 +151,11 @@ class LesionDetector(AbstractJudge):
 
     @torch.no_grad()
     def calibrate(self, cases: Iterable[Case]) -> None:
-        """Fix the threshold on sharp validation cases.
-
-        Raises:
-            MedrestoreError: the cases are of one class only.
-        """
+        """Fix the threshold on sharp validation cases; it stays NaN where they are of one class only."""
         found = [(self.predict(image), truth) for case in cases for image, truth in self.examples_of(case)]
-        truths = [truth.abnormal for _, truth in found]
-        threshold = youden_threshold([image_score(boxes) for boxes, _ in found], truths)
-        if threshold is None:
-            raise MedrestoreError(
-                f"the judge's threshold needs normal and abnormal validation images: found {sum(truths)} abnormal of "
-                f"{len(truths)}; type sampling.split.val=<a larger part>"
-            )
-        self.calibrated.fill_(threshold)
+        scores, truths = [image_score(boxes) for boxes, _ in found], [truth.abnormal for _, truth in found]
+        threshold = youden_threshold(scores, truths)
+        self.calibrated.fill_(math.nan if threshold is None else threshold)
 
     def _tissue(self, image: Tensor, boxes: Tensor, label: str) -> Tissue:
         """What a label means; `inside` and `outside` are words of our own."""

@@ -63,7 +63,7 @@ class SceneSegmenter(AbstractJudge):
         weights: str = "imagenet",
         width: int = 24,
         rare: float = 0.0,
-        light: float = 0.15,
+        light: float = 0.0,
         floor: float = 0.6,
         optimizer: MakeOptimizer = AdamW,
         gradient_clip: float = 5.0,
@@ -149,7 +149,8 @@ class SceneSegmenter(AbstractJudge):
         return SetScore(value, bootstrap_interval(drawn, len(set(groups))))
 
     def calibrate(self, cases: Iterable[Case]) -> None:
-        """Nothing: the largest score decides."""
+        """Nothing to fix: the largest score decides."""
+        self.calibrated.zero_()
 
     def _scores(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` -> `(N, classes, H, W)`."""

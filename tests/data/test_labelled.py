@@ -11,8 +11,14 @@ from torch import Tensor
 
 from medrestore.data.catalogue import Catalogue, Item
 from medrestore.data.crops import CropSettings
-from medrestore.data.labelled import Boxed, LabelledImages, LabelledSettings, Mapped, collate_labelled
-from medrestore.data.labelled_crops import LabelledCrops
+from medrestore.data.labelled import (
+    Boxed,
+    LabelledCrops,
+    LabelledImages,
+    LabelledSettings,
+    Mapped,
+    collate_labelled,
+)
 from medrestore.data.patches import patch_places, patches_of
 from medrestore.data.placing import to_side, turned, turned_boxes, unevenly_lit
 from medrestore.data.store import ImageStore

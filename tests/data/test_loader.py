@@ -107,3 +107,15 @@ def test_ranks_and_restarts_keep_the_order_of_the_shards() -> None:
 def test_shards_that_cannot_be_cut_are_refused(shards: int) -> None:
     with pytest.raises(MedrestoreError, match="8 training images"):
         shards_of(POSITIONS, shards, seed=1)
+
+
+def test_a_short_epoch_shows_other_samples_each_time_and_each_at_most_once() -> None:
+    sampler = EpochSampler(100, 4, seed=0, most=22)
+    assert len(sampler) == 20
+    first = [index for _, index in sampler]
+    sampler.set_epoch(1)
+    second = [index for _, index in sampler]
+    assert len(set(first)) == len(first) == 20 and set(first) != set(second)
+    sampler.set_epoch(0)
+    sampler.first_batch = 3
+    assert [index for _, index in sampler] == first[12:]

@@ -254,7 +254,7 @@ def test_section_says_what_is_not_measurable_and_not_available():
     assert finding is not None
     row = finding.section.tables[0].rows[1]
     assert row[3] == "10.0 [not available], n=2"
-    assert {row[1], row[2], row[4]} == {"not measurable in this window"}
+    assert {row[1], row[2], row[4]} == {"not measurable"}
     finding = report("brain")
     assert finding is not None and not finding.section.tables
     assert any("type sampling.window=wide" in line for line in finding.section.lines)

@@ -197,9 +197,7 @@ def test_below_five_groups_nothing_is_claimed() -> None:
 def test_an_unusable_judge_gives_no_score() -> None:
     finding = assess(mixed(), Judge(own_score=0.7))
     assert finding is not None and finding.summaries == [] and finding.section.tables == ()
-    assert finding.section.lines[0].startswith(
-        "unusable: on sharp images the judge's AUC is 0.700, below its floor 0.9"
-    )
+    assert finding.section.lines[0].startswith("unusable: on sharp images the judge's AUC is 0.700, its floor 0.9")
     unmeasured = assess(mixed(), Judge(own_score=float("nan")))
     assert unmeasured is not None and "not measured" in unmeasured.section.lines[0]
 
