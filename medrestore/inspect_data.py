@@ -19,10 +19,12 @@ def inspect_data(config: Any) -> Any:
     python -m medrestore.inspect_data dataset=cervix_phantom degradation=motion
     """
     from medrestore.callbacks import track
-    from medrestore.config import build
+    from medrestore.config import build, plain
     from medrestore.data.audit import audit
     from medrestore.data.splits import PARTS, split_items, split_paired
+    from medrestore.imaging import chosen_window
 
+    chosen_window(plain(config.sampling.window))  # refuses an empty one once, before every image is left out for it
     source = build(config.dataset)
     catalogue = source.catalogue()
     sizes: dict[Any, Any] = {part: config.sampling.split[part] for part in PARTS}

@@ -44,7 +44,7 @@ def judge_finder(
         return None
 
     def find(experiment: str) -> AbstractJudge:
-        recipe = _config_of(experiment, run)
+        recipe = _config_of(experiment, run, list(config.evaluation.judge_overrides))
         directory = Path(config.judge) if config.judge != "auto" else _directory(experiment, recipe, run, config)
         if not (directory / FILE).exists():
             if config.judge != "auto":
@@ -82,11 +82,11 @@ def finish_judge(run: Run, judge: AbstractJudge, data: RestorationData, about: d
     print(f"judge: {path}")
 
 
-def _config_of(experiment: str, run: Run) -> Any:
-    """The judge's own recipe on the data of the run."""
+def _config_of(experiment: str, run: Run, overrides: list[str]) -> Any:
+    """The judge's own recipe, with what the user changes of it, on the data of the run."""
     ours = run.config
     smoke = ["debug=smoke"] if ours.about.get("debug") == "smoke" else []
-    config = compose("train", [f"experiment={experiment}", *smoke])
+    config = compose("train", [f"experiment={experiment}", *smoke, *overrides])
     with open_dict(config):
         config.dataset = ours.dataset
         config.data_seed = ours.data_seed

@@ -79,7 +79,7 @@ config = compose(
     [
         "experiment=street_deblur",
         *streets,
-        "degradation.operator.length=14",
+        "+degradation.operator.length=14",
         "sampling.split={train:0.5,val:0.25,test:0.25}",
         "sampling.crop=64",
         "sampling.scale_crop={mean:64,sigma:25,least:32}",
@@ -116,7 +116,7 @@ points = torch.zeros_like(images[0])
 points[:, 10::18, 8::24] = 1.0
 blurs = {}
 for name in ("motion_camera", "motion_patchwise", "motion_rotation"):
-    operator = build(compose("train", [f"degradation={name}", "degradation.operator.length=14"]).degradation.operator)
+    operator = build(compose("train", [f"degradation={name}", "+degradation.operator.length=14"]).degradation.operator)
     draw = operator.sample(generator_of("street notebook", "compared"))
     light = operator.apply(points, draw)
     blurs[name] = [operator.apply(images[0], draw), (light / light.max()).clamp(0, 1)]

@@ -27,6 +27,7 @@ TINY = [
     "evaluation.tune_crop=32",
     "callbacks.sample_images=1",
     "hardware=cpu",
+    "judge=none",
 ]
 TINY_WGAN = ["model.critic.width=4", "model.critic_steps=2"]
 

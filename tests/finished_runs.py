@@ -1,4 +1,4 @@
-"""Run directories as a training leaves them before its evaluation, with weights that nobody trained: made in a moment."""
+"""Run directories as a training leaves them before its evaluation, with untrained weights: made in a moment."""
 
 from __future__ import annotations
 

@@ -24,6 +24,13 @@ from medrestore.run import evaluate, make_data, train
 
 _LESIONS_ALONE = ["~evaluation.assessments.natural", "~evaluation.assessments.quality"]
 
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half the time of an evaluation goes into pictures of cases, which nothing is asked about here."""
+    monkeypatch.setattr("medrestore.evaluation.evaluate.case_views", lambda *arguments: [])
+
+
 # -- material ---------------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +190,7 @@ def test_an_image_whose_map_has_an_unknown_class_is_listed_by_the_evaluation(tmp
     assert len({score.key for score in judged.scores}) == 5
     report = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "000004_10.png" in report and "unknown to the scheme cityscapes_ids: 99" in report
-    named = make_data(configured("street_deblur", *given, "+dataset.label_ids={99:255}"), None)
+    named = make_data(configured("street_deblur", *given, "dataset.label_ids={99:255}"), None)
     assert len(list(named.cases("all"))) == 6 and named.left_out == []
 
 
@@ -221,7 +228,9 @@ def test_a_grey_natural_image_is_listed_and_labels_that_mean_nothing_leave_fold_
     judges = f"evaluation.judges={tmp_path / 'judges'}"
     run = finished_run(tmp_path / "run", "cervix_deblur", *given, judges, *_LESIONS_ALONE)
     judged = evaluate(run)
-    assert said(judged, "lesions").startswith("not done: the label 'Type_1' is neither normal nor abnormal to the judge")
+    told = said(judged, "lesions")
+    assert told.startswith("not done: the label 'Type_") and "is neither normal nor abnormal to the judge" in told
+    assert "type '+model.labels={Type_" in told
     report = (run.directory / "evaluation/report.html").read_text(encoding="utf-8")
     assert "it is grey, 5 of the 6 images of this folder are in colour" in report
 
@@ -234,3 +243,12 @@ def test_a_judge_of_other_data_is_not_asked(tmp_path: Path) -> None:
     street = finished_judge(tmp_path / "street", "street_segmenter", *STREET)
     judged = evaluate(run, [f"judge={street}"])
     assert said(judged, "lesions").startswith(f"not done: judge={street} is a SceneSegmenter, cervix_lesion_detector")
+    assert [row for row in judged.summaries if row.metric == "psnr"]  # the rest goes on
+    lesions = finished_judge(
+        tmp_path / "lesions", "cervix_lesion_detector", *CERVIX
+    )  # trained on all but the test part
+    told = said(evaluate(run, [f"judge={lesions}"], "all"), "lesions")
+    assert told.startswith(
+        f"not done: judge={lesions} was trained on 5 of the images or patients it would be judged on"
+    )
+    assert not said(evaluate(run, [f"judge={lesions}"]), "Lesion detection (fold 3)").startswith("not done")

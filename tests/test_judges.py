@@ -63,7 +63,9 @@ def test_a_judge_is_trained_once_on_the_runs_own_data_and_found_again(run: Run, 
     assert directory.parent == tmp_path / "judges" and directory.name.startswith(f"{DETECTOR}-")
     assert config.dataset == run.config.dataset and config.hardware == run.config.hardware
     assert parts(directory / "split.csv") == parts(run.directory / "split.csv")
-    assert config.model._target_.endswith("LesionDetector") and config.degradation.operator._target_.endswith("Identity")
+    assert config.model._target_.endswith("LesionDetector") and config.degradation.operator._target_.endswith(
+        "Identity"
+    )
     again = find(run, train, tmp_path / "judges")
     assert len(train.asked) == 1
     assert not again.training and not any(weight.requires_grad for weight in again.parameters())
@@ -113,7 +115,9 @@ def test_a_judge_that_saw_the_images_is_refused(run: Run, tmp_path: Path) -> Non
     train = Trainer()
     known = parts(run.directory / "split.csv")
     learned = sum(part != "test" for part in known.values())
-    with pytest.raises(MedrestoreError, match=f"was trained on {learned} of the images or patients it would be") as error:
+    with pytest.raises(
+        MedrestoreError, match=f"was trained on {learned} of the images or patients it would be"
+    ) as error:
         find(run, train, tmp_path / "judges", part="all")
     assert "\n" not in str(error.value)
     turned = {"test": "train", "train": "test", "val": "val"}  # this one learned from the test part

@@ -193,8 +193,13 @@ class RestorationData(pl.LightningDataModule):
         kind = LabelledImages if self.samples is Boxed else LabelledCrops
         return kind(self.store, items, self.crops, self.labelled, training)
 
-    def case(self, item: Item) -> Case:
-        """One whole image; its degradation is a function of (`data_seed`, key) alone."""
+    def case(self, item: Item, annotated: bool = True) -> Case:
+        """One whole image; its degradation is a function of (`data_seed`, key) alone.
+
+        Args:
+            item: of the catalogue.
+            annotated: whether labels, boxes and masks are read; a training does not look at them.
+        """
         image, partner = self.store.get(item)
         window, mask = window_of(image, self.crops.window), image.mask
         kernel, description = None, {}
@@ -211,8 +216,8 @@ class RestorationData(pl.LightningDataModule):
             target = target[:, :height, :width]
             mask = None if mask is None else mask[:, :height, :width]
             kernel, description = parameters.kernel, parameters.description
-        annotations = self.source.annotations(item)
-        region = self.source.load_mask(item)
+        annotations = self.source.annotations(item) if annotated else {}
+        region = self.source.load_mask(item) if annotated else None
         if region is not None:
             annotations = {**annotations, "region": region}
         return Case(
@@ -250,7 +255,7 @@ class _WholePairs(Dataset[Pair]):
         return len(self.whole)
 
     def __getitem__(self, index: int) -> Pair:
-        case = self.data.case(self.whole[index])
+        case = self.data.case(self.whole[index], annotated=False)
         assert case.target is not None
         mask = torch.ones(1, *case.target.shape[1:]) if case.mask is None else case.mask.float()
         return Pair(case.degraded, case.target, mask, torch.tensor(index))

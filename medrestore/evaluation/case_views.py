@@ -32,7 +32,10 @@ def case_views(
     ranked = sorted((s.value, s.key) for s in scores if s.method == shown and s.metric == "psnr")
     chosen: dict[str, str] = {}
     if ranked:
-        chosen = {"worst": ranked[0][1], "median": ranked[len(ranked) // 2][1], "best": ranked[-1][1]}
+        places = {"worst": 0, "median": len(ranked) // 2, "best": len(ranked) - 1}
+        for rank, place in places.items():
+            if ranked[place][1] not in chosen.values():  # with one or two images one is shown once
+                chosen[rank] = ranked[place][1]
     else:
         items = data.items(part, None)[:3]
         chosen = dict(zip(("worst", "median", "best"), [item.key for item in items], strict=False))

@@ -1,4 +1,4 @@
-"""Which rows a table has: classical ones tuned once, the run's own networks, and other models that may be held to it."""
+"""Which rows a table has: classical ones tuned once, the run's own networks, and other models held against it."""
 
 from __future__ import annotations
 
