@@ -43,9 +43,10 @@ workplace = Path(mkdtemp())
 
 
 def show(rows):
-    """Display rows of images (C, H, W) in [0, 1]."""
+    """Display rows of images (C, H, W) in [0, 1], twice as large."""
     path = workplace / "shown.png"
-    Image.fromarray(panel_grid(rows)).save(path)
+    drawn = Image.fromarray(panel_grid(rows))
+    drawn.resize((2 * drawn.width, 2 * drawn.height), Image.Resampling.NEAREST).save(path)
     display(Show(str(path)))
 
 
@@ -82,7 +83,7 @@ settings = [
     "sampling.window=wide",
     "sampling.split={train:0.5,val:0.25,test:0.25}",
     "sampling.crop=64",
-    "sampling.crops_per_image=24",
+    "sampling.crops_per_image=18",
     "epochs=8",
     "evaluation.lpips=false",
     "evaluation.run=false",
@@ -151,16 +152,17 @@ draw = kernels[-1][1]
 chest = slices[0].pixels
 right = to_unit(operator.apply(chest, draw), soft)
 wrong = operator.apply(to_unit(chest, soft), draw)
-show([[right, wrong, (wrong - right).clamp(min=0), (right - wrong).clamp(min=0)]])
+show([[right, wrong], [(3 * (wrong - right)).clamp(0, 1), (3 * (right - wrong)).clamp(0, 1)]])
 difference = (wrong - right) * (soft.high - soft.low)
 for name, (low, high) in TISSUES.items():
     inside = difference[(chest >= low) & (chest <= high)]
     print(f"{name}: wrong minus right, mean {inside.mean():+.1f} HU, largest {inside.abs().max():.0f} HU")
 
 # %% [markdown]
-# Blurred in HU, blurred in the window, where the second is too bright, where it is too dark. The errors sit beside
-# what the window hides: at the lung, where the cut makes air too dense, and at the ribs, where it makes bone too
-# thin. A network trained on the wrong pairs would learn to undo a blur that no scanner makes.
+# Above: blurred in HU, blurred in the window. Below: where the second is too bright, where it is too dark, three
+# times amplified. The errors sit beside what the window hides: around the lung, which counts as the window's lower
+# end and no more, and at the ribs, which count as its upper end. A network trained on the wrong pairs would learn to
+# undo a blur that no scanner makes.
 
 # %% [markdown]
 # ## Two short trainings
@@ -184,9 +186,9 @@ for name, reach in zip(histories, reached, strict=True):
 tabulate(["training", "its end (validation)", "the other's end", "reached after"], rows)
 
 # %% [markdown]
-# Steps of the generator alone are cheaper than steps with a critic, so the seconds differ more than the steps. One
-# seed and one machine with other work to do show no more than that: for the claim itself take several seeds, and
-# `python -m medrestore.compare 'runs=[A,B]'`, which makes this table.
+# Both trainings take the same number of steps, but not the same time: steps of the generator alone are cheaper. Which
+# of them arrives first is not settled by one seed on one machine that may have other work to do: for the claim itself
+# take several seeds, and `python -m medrestore.compare 'runs=[A,B]'`, which makes this table.
 
 # %% [markdown]
 # ## The evaluation
@@ -198,6 +200,7 @@ evaluation = evaluate(run, baselines=[other.directory])
 by_tissue, timing = evaluation.sections
 
 # %% [markdown]
+# The last lines say in words whether the model is worth using at all; after a training this short it need not be.
 # PSNR and SSIM are those of the wide window, and count the air around the patient as much as the patient. They say
 # nothing about tissues; the next tables do.
 #
@@ -210,7 +213,7 @@ tell(by_tissue)
 
 # %% [markdown]
 # What to look for: a tissue in which a method has a larger error or another sign of bias than `identity`, although
-# its PSNR is higher. The tables have one row for methods that nobody can use: the oracles are given the true path.
+# its PSNR is higher. The oracle rows are given the true path, which nobody has.
 #
 # One slice, from HU to HU as `restore` writes a file: where the window hid the input's values they are kept.
 

@@ -51,7 +51,7 @@ def test_a_mistake_is_one_line_code_2_and_no_directory(arguments: list[str], tol
 def test_train_restore_inspect_by_command(tmp_path: Path, photographs: Path) -> None:
     (photographs / "patient 1" / "broken.png").write_bytes(b"\x89PNG\r\n")
     source = ["dataset=cervix", f"dataset.root={photographs}", "dataset.groups=folder"]
-    tiny = [*TINY[3:], *TINY_WGAN, "epochs=1", "pretrain_epochs=0", "evaluation.lpips=false"]
+    tiny = [*TINY[4:], *TINY_WGAN, "epochs=1", "pretrain_epochs=0", "evaluation.lpips=false"]
     done = command("train", "experiment=cervix_deblur", *source, *tiny, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "broken.png" in done.stderr

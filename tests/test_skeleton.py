@@ -186,7 +186,7 @@ def test_real_pairs_from_two_folders(tmp_path: Path) -> None:
         Image.fromarray(sharp).save(tmp_path / "sharp" / f"{number}.png")
         Image.fromarray(sharp // 2).save(tmp_path / "blurred" / f"{number}.png")
     folders = [f"dataset.degraded={tmp_path / 'blurred'}", f"dataset.target={tmp_path / 'sharp'}"]
-    tiny = [*TINY[3:], *TINY_WGAN, "epochs=1", "pretrain_epochs=0", "evaluation.lpips=false"]
+    tiny = [*TINY[4:], *TINY_WGAN, "epochs=1", "pretrain_epochs=0", "evaluation.lpips=false"]
     pairs = ["experiment=cervix_deblur", "dataset=pairs", *folders, "degradation=none", *tiny]
     finished = train(compose("train", pairs), tmp_path / "run")
     rows = summary(finished.directory / "evaluation")

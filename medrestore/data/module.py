@@ -174,7 +174,7 @@ class RestorationData(pl.LightningDataModule):
         most = self.loading.crops_per_epoch
         if most is not None and most < size:
             raise MedrestoreError(
-                f"sampling.crops_per_epoch={most} is less than one batch of {size}; type sampling.crops_per_epoch={size}"
+                f"sampling.crops_per_epoch={most} is less than a batch of {size}; type sampling.crops_per_epoch={size}"
             )
         sampler = EpochSampler(len(dataset), size, self.crops.seed, rank, ranks, shards, most)
         collate = None if self.labelled is None else collate_labelled

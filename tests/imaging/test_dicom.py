@@ -28,7 +28,14 @@ def test_bundled_ct_is_in_hu(bundled):
     assert (image.unit, image.mask, image.window) == ("HU", None, None)
     assert image.spacing == (0.661468, 0.661468)
     assert image.group == str(dataset.PatientID)
-    assert image.metadata == {"format": "dicom", "bits": 16, "modality": "CT", "frame": 0, "frames": 1}
+    assert image.metadata == {
+        "format": "dicom",
+        "bits": 16,
+        "modality": "CT",
+        "body_part": "",
+        "frame": 0,
+        "frames": 1,
+    }
     assert str(dataset.PatientID) not in repr(image)
 
 
