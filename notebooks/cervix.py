@@ -175,7 +175,8 @@ good, without_truth, detection, timing = evaluation.sections
 
 # %% [markdown]
 # ### Fold 1: with truth
-# The table above has PSNR and SSIM. S1 calls an image good from 30 dB and 0.9 on, and remarks that strong gradients
+# The table above has PSNR and SSIM, and its last lines say in words whether the model is worth using at all; after a
+# training this short it need not be. S1 calls an image good from 30 dB and 0.9 on, and remarks that strong gradients
 # go with low PSNR and wide kernels with low SSIM: here are the shares and both correlations, with their intervals.
 
 # %%
@@ -229,8 +230,9 @@ for name, image in tried.items():
 show([list(tried.values())])
 
 # %% [markdown]
-# If the third picture has a better PIQE than the first, the score was bought with noise. A fall of PIQE must never be
-# read as "sharper" without this control; S1 reports one without.
+# If the third picture has a better PIQE than the first, the score was bought with noise. And look closely at the
+# second: fine regular texture that the input does not have is invented, and PIQE rewards it as well. A fall of PIQE
+# must never be read as "sharper" without this control; S1 reports one without.
 #
 # ### Fold 3: what the detector says
 # The same frozen detector looks at the sharp image, the input and each restoration.

@@ -82,6 +82,7 @@ settings = [
     "+degradation.operator.length=14",
     "sampling.window=wide",
     "sampling.split={train:0.5,val:0.25,test:0.25}",
+    "model.generator.depth=3",
     "sampling.crop=64",
     "sampling.crops_per_image=18",
     "epochs=8",

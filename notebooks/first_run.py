@@ -56,6 +56,7 @@ config = compose(
         "model.generator.depth=4",
         "sampling.crop=64",
         "evaluation.lpips=false",
+        "judge=none",
         "hardware=cpu",
     ],
 )

@@ -82,6 +82,7 @@ config = compose(
         *streets,
         "+degradation.operator.length=14",
         "sampling.split={train:0.5,val:0.25,test:0.25}",
+        "model.generator.depth=3",
         "sampling.crop=64",
         "sampling.scale_crop={mean:64,sigma:25,least:32}",
         "sampling.crops_per_image=24",

@@ -363,6 +363,8 @@ def _sentence(row: Summary, other: Summary, name: str, compared: Comparison) -> 
     if difference is None:
         return f"'{row.method}' and {name} have no image in common."
     gain = -difference if metric in LOWER_IS_BETTER else difference
+    if _amount(abs(difference), metric) == _amount(0.0, metric):  # a tie to the digits that are printed
+        gain = 0.0
     word = "better than" if gain > 0 else "WORSE than" if gain < 0 else "no different from"
     label = _NAMES.get(metric, metric).removesuffix(" (dB)")
     figures = f"{label} {_amount(_mean(row), metric)} against {_amount(_mean(other), metric)}"
