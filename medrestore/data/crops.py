@@ -29,7 +29,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
 T = TypeVar("T")
-_MOST_CROPS = 16  # an epoch shows of the largest image
+_MOST_CROPS = 64  # an epoch shows of the largest image
 _log = logging.getLogger(__name__)
 
 
@@ -39,7 +39,7 @@ class CropSettings:
 
     Attributes:
         crop: side of the target crop in pixels, a multiple of the degradation's scale.
-        crops_per_image: how often an epoch shows each image; `auto` takes as many crops as would cover it, at most 16,
+        crops_per_image: how often an epoch shows each image; `auto` takes as many crops as would cover it, at most 64,
             so that large photographs are not seen less densely than small ones.
         flips: random flips and quarter turns; `horizontal` for scenes that are never upside down.
         window: see `store.window_of`.

@@ -81,7 +81,7 @@ def test_an_epoch_shows_each_image_as_often_as_asked() -> None:
 
 def test_auto_shows_an_image_as_often_as_crops_would_cover_it() -> None:
     assert len(paired(crops_per_image="auto")) == 6 * 7  # 40 x 44 pixels are seven crops of 16 x 16
-    assert len(paired(source=Fake(size=(64, 80)), crops_per_image="auto")) == 6 * 16  # twenty, but at most 16
+    assert len(paired(source=Fake(size=(128, 160)), crops_per_image="auto")) == 6 * 64  # eighty, but at most 64
 
 
 def test_identity_gives_equal_pairs_whatever_the_flips() -> None:
