@@ -169,8 +169,9 @@ def read_conditions(path: Path) -> dict:
 
 def heading(metric: str) -> str:
     """A metric's name in a table, with an arrow that points to better."""
-    last = metric.rpartition("/")[2]
-    return f"{_NAMES.get(last, last)} {'↓' if last in LOWER_IS_BETTER else '↑'}"
+    part, _, last = metric.rpartition("/")
+    name = f"{part}: {_NAMES.get(last, last)}" if part else _NAMES.get(last, last)
+    return f"{name} {'↓' if last in LOWER_IS_BETTER else '↑'}"
 
 
 def layout(summaries: Sequence[Summary]) -> tuple[list[str], list[Row]]:
