@@ -20,8 +20,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.evaluation.rows import refuse_leak
 from medrestore.run_directory import Run, resolved
 from medrestore.tasks import AbstractJudge, load_judge, save_judge
-
-FILE = "judge.safetensors"
+from medrestore.tasks.export import FILE
 
 
 def judge_finder(

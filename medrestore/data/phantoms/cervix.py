@@ -14,6 +14,7 @@ from torch import Tensor
 from medrestore.data.catalogue import Catalogue, Item, item_key
 from medrestore.data.phantoms.cervix_anatomy import Patient, View, draw_patient, draw_view
 from medrestore.data.phantoms.cervix_paint import paint
+from medrestore.data.phantoms.generated import generated_item, numbers_of
 from medrestore.data.phantoms.natural_blur import blur_by_nature
 from medrestore.data.seeding import seed_of
 from medrestore.errors import MedrestoreError
@@ -125,25 +126,12 @@ class CervixPhantom:
         return item_key(self.name, f"{self.data_seed}/{self.size}/{patient}/{image}")
 
     def _item(self, key: str, patient: int) -> Item:
-        return Item(
-            key=key,
-            group=f"patient{patient:04d}" if patient < _NATURAL else f"natural{patient - _NATURAL:04d}",
-            role="target" if patient < _NATURAL else "source",
-            label=self._label(patient),
-            source=self.name,
-            split="",
-            path=None,
-            frame=None,
-            degraded=None,
-            mask=None,
-        )
+        if patient < _NATURAL:
+            return generated_item(key, f"patient{patient:04d}", self.name, self._label(patient))
+        return generated_item(key, f"natural{patient - _NATURAL:04d}", self.name, self._label(patient), "source")
 
     def _find(self, item: Item) -> tuple[int, int]:
-        if item.key not in self._numbers:
-            raise MedrestoreError(
-                f"no image with key {item.key} in {self.name}; take items from catalogue() of this phantom"
-            )
-        return self._numbers[item.key]
+        return numbers_of(item, self._numbers, self.name)
 
     def _label(self, patient: int) -> Literal["normal", "abnormal"]:
         first_is_abnormal = self._rng(patient // 2, 0, "label").random() < 0.5

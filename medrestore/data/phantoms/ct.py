@@ -14,6 +14,7 @@ from medrestore.data.phantoms import ct_abdomen, ct_chest, ct_head
 from medrestore.data.phantoms.ct_scan import draw_protocol, scan, table
 from medrestore.data.phantoms.ct_shapes import Canvas
 from medrestore.data.phantoms.ct_torso import draw_build
+from medrestore.data.phantoms.generated import generated_item, numbers_of
 from medrestore.data.seeding import seed_of
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import WINDOWS, Image
@@ -117,25 +118,10 @@ class CTPhantom:
         return item_key(self.name, f"{self.data_seed}/{self.size}/{patient}/{number}")
 
     def _item(self, key: str, patient: int) -> Item:
-        return Item(
-            key=key,
-            group=f"patient{patient:04d}",
-            role="target",
-            label=self._region(patient),
-            source=self.name,
-            split="",
-            path=None,
-            frame=None,
-            degraded=None,
-            mask=None,
-        )
+        return generated_item(key, f"patient{patient:04d}", self.name, self._region(patient))
 
     def _find(self, item: Item) -> tuple[int, int]:
-        if item.key not in self._numbers:
-            raise MedrestoreError(
-                f"no image with key {item.key} in {self.name}; take items from catalogue() of this phantom"
-            )
-        return self._numbers[item.key]
+        return numbers_of(item, self._numbers, self.name)
 
     def _region(self, patient: int) -> Region:
         return REGIONS[int(self._rng(patient // 3, 0, "label").permutation(3)[patient % 3])]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from medrestore.data.catalogue import Catalogue, Item, item_key
+from medrestore.data.phantoms.generated import generated_item, numbers_of
 from medrestore.data.phantoms.street_paint import FINER, paint
 from medrestore.data.phantoms.street_scene import draw_camera, draw_moving, draw_street
 from medrestore.data.phantoms.texture import Array
@@ -105,11 +106,7 @@ class StreetPhantom:
         return {"labels": torch.from_numpy(labels.astype(np.int64))}
 
     def _paint(self, item: Item) -> tuple[Array, Array]:
-        if item.key not in self._numbers:
-            raise MedrestoreError(
-                f"no image with key {item.key} in {self.name}; take items from catalogue() of this phantom"
-            )
-        scene, image = self._numbers[item.key]
+        scene, image = numbers_of(item, self._numbers, self.name)
         street = draw_street(self._rng(scene, 0, "street"))
         camera = draw_camera(self._rng(scene, image, "view"), street, image, FINER * self.height, FINER * self.width)
         moving = draw_moving(self._rng(scene, image, "moving"), street, camera.z)
@@ -127,15 +124,4 @@ class StreetPhantom:
         return item_key(self.name, f"{self.data_seed}/{self.height}x{self.width}/{scene}/{image}")
 
     def _item(self, key: str, scene: int) -> Item:
-        return Item(
-            key=key,
-            group=f"scene{scene:04d}",
-            role="target",
-            label="",
-            source=self.name,
-            split="",
-            path=None,
-            frame=None,
-            degraded=None,
-            mask=None,
-        )
+        return generated_item(key, f"scene{scene:04d}", self.name)
