@@ -26,7 +26,7 @@ from medrestore.evaluation.evaluate import Evaluation, evaluate_methods, show
 from medrestore.evaluation.rows import baseline_rows, classical_rows, learned_rows
 from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
-from medrestore.hardware import accelerator, device_name, loader_workers
+from medrestore.hardware import accelerator, device_name, loader_workers, precision
 from medrestore.judges import finish_judge, judge_finder
 from medrestore.run_directory import Run, locked, resolved, resume_point
 from medrestore.schemes import AbstractRestorer
@@ -103,6 +103,7 @@ def make_data(
         window=plain(config.sampling.window),
         fixed=config.degradation.fixed,
         scale_crop=scale_crop_of(plain(sampling.scale_crop)),
+        shrink=float(sampling.shrink),
         seed=config.seed,
         data_seed=config.data_seed,
     )
@@ -204,7 +205,7 @@ def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
     return pl.Trainer(
         accelerator=accelerator(config.hardware.accelerator),
         devices=config.hardware.devices,
-        precision=config.hardware.precision,
+        precision=_precision(config),
         max_epochs=config.epochs,
         default_root_dir=directory,
         logger=loggers,
@@ -216,6 +217,11 @@ def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
         log_every_n_steps=10,
         **plain(config.trainer),
     )
+
+
+def _precision(config: Any) -> Any:
+    hardware = config.hardware
+    return precision(str(hardware.precision), accelerator(hardware.accelerator), judge="generator" not in config.model)
 
 
 def _about(config: Any, data: RestorationData) -> dict[str, Any]:
@@ -262,7 +268,8 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
     about = config.about
     print(f"{about.experiment or 'no experiment'}, {about.budget} budget, data {data.source.name}:")
     print(f"{parts} images of {groups} groups")
-    print(f"{config.epochs} epochs, {steps} steps of {config.sampling.batch_size} crops, on {device}")
+    size = config.sampling.batch_size
+    print(f"{config.epochs} epochs, {steps} steps of {size} crops, on {device}, {_precision(config)}")
     for entry in data.left_out[:5]:
         print(f"left out: {entry.path}: {entry.reason}", file=sys.stderr)
     if len(data.left_out) > 5:

@@ -8,6 +8,7 @@ resize, would be another blur.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -47,6 +49,8 @@ class CropSettings:
         seed: the training's seed.
         data_seed: the data's seed.
         scale_crop: boxes of random side, resized to `crop`; None = boxes of `crop` pixels.
+        shrink: sharp images are shrunk by a random factor from 1 to this before the blur, so that one scanner's pixel
+            size and noise do not stand for all; 1 = as they are. Real pairs and images without truth stay as they are.
     """
 
     crop: int
@@ -57,6 +61,13 @@ class CropSettings:
     seed: int
     data_seed: int
     scale_crop: ScaleCrop | None = None
+    shrink: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shrink <= 8:
+            raise MedrestoreError(
+                f"sampling.shrink is a factor from 1 to 8, found {self.shrink}; type sampling.shrink=2, or 1 for none"
+            )
 
 
 class _Cropper:
@@ -79,29 +90,38 @@ class _Cropper:
         settings, operator = self.settings, self.degradation
         random = generator_of(settings.seed, *draw)
         parameters = operator.sample(generator_of(settings.data_seed, "fixed", item.key) if settings.fixed else random)
-        height, width = image.pixels.shape[1:]
+        factor = self._draw_factor(random) if partner is None and item.role == "target" else 1.0
+        height, width = (round(size / factor) for size in image.pixels.shape[1:])
         side = settings.crop if settings.scale_crop is None else settings.scale_crop.draw_side(height, width, random)
         top = _offset(height, side, random)
         left = _offset(width, side, random)
-        margin = operator.margin if parameters.margin is None else parameters.margin
-        margin = -(-margin // operator.scale) * operator.scale  # the grid of the shrunk image must not move
-        target = cut(image.pixels, top, left, side)
         if partner is None:
-            patch = cut(image.pixels, top - margin, left - margin, side + 2 * margin)
+            margin = operator.margin if parameters.margin is None else parameters.margin
+            margin = -(-margin // operator.scale) * operator.scale  # the grid of the shrunk image must not move
+            patch = cut_shrunk(image.pixels, top - margin, left - margin, side + 2 * margin, factor)
+            target = patch[:, margin : margin + side, margin : margin + side]
             degraded = operator.apply(
                 patch, replace(parameters, frame=Frame(height, width, top - margin, left - margin))
             )
             trim, small = margin // operator.scale, side // operator.scale
             degraded = degraded[:, trim : trim + small, trim : trim + small]
         else:
-            degraded = cut(partner.pixels, top, left, side)
-        valid = torch.ones(1, side, side) if image.mask is None else cut(image.mask, top, left, side).float()
+            target, degraded = cut(image.pixels, top, left, side), cut(partner.pixels, top, left, side)
+        valid = torch.ones(1, side, side)
+        if image.mask is not None:
+            valid = cut_shrunk(image.mask.float(), top, left, side, factor).ge(0.999).float()
         window = window_of(image, settings.window)
         degraded, target = to_unit(degraded, window), to_unit(target, window)
         if side != settings.crop:
             degraded, target = resized(degraded, settings.crop), resized(target, settings.crop)
             valid = resized_mask(valid, settings.crop)
         return self._flipped(degraded, target, valid, seed_of(settings.seed, *draw, "flip"))
+
+    def _draw_factor(self, random: torch.Generator) -> float:
+        """Log-uniform from 1 to `shrink`."""
+        if self.settings.shrink == 1:
+            return 1.0
+        return math.exp(float(torch.rand((), generator=random, dtype=torch.float64)) * math.log(self.settings.shrink))
 
     def _flipped(self, degraded: Tensor, target: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         if self._flip is None:
@@ -203,6 +223,14 @@ def cut(image: Tensor, top: int, left: int, side: int) -> Tensor:
     if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
         return image[:, top : top + side, left : left + side]
     return image[:, mirrored(top, side, height)][:, :, mirrored(left, side, width)]
+
+
+def cut_shrunk(image: Tensor, top: int, left: int, side: int, factor: float) -> Tensor:
+    """`cut` from the image `factor` times smaller: antialiased, in the image's own unit."""
+    if factor == 1:
+        return cut(image, top, left, side)
+    native = cut(image, round(top * factor), round(left * factor), round(side * factor))
+    return F.interpolate(native[None], size=(side, side), mode="bilinear", antialias=True)[0]
 
 
 def _offset(size: int, crop: int, random: torch.Generator) -> int:

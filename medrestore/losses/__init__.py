@@ -14,6 +14,7 @@ from medrestore.losses.adversarial import (
 from medrestore.losses.content import L1, MSE, Charbonnier, FeatureLoss, charbonnier, feature_distance, l1, mse
 from medrestore.losses.fourier import FourierLoss, fourier
 from medrestore.losses.penalty import gradient_penalty
+from medrestore.losses.signal_noise import PSNRLoss, psnr_loss
 from medrestore.losses.smoothness import Smoothness, smoothness
 from medrestore.losses.weighted import WeightedSum, WeightedTerm
 
@@ -25,6 +26,7 @@ __all__ = [
     "FeatureLoss",
     "FourierLoss",
     "LeastSquares",
+    "PSNRLoss",
     "Smoothness",
     "Wasserstein",
     "WeightedSum",
@@ -39,6 +41,7 @@ __all__ = [
     "least_squares_critic_loss",
     "least_squares_generator_loss",
     "mse",
+    "psnr_loss",
     "smoothness",
     "wasserstein_critic_loss",
     "wasserstein_generator_loss",

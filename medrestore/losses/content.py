@@ -28,7 +28,7 @@ def l1(restored: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
 
 def mse(restored: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean squared difference; arguments as in `l1`."""
-    return masked_mean(_difference(restored, target).square(), mask)
+    return masked_mean(squared_difference(restored, target), mask)
 
 
 def charbonnier(restored: Tensor, target: Tensor, mask: Tensor | None = None, epsilon: float = 1e-3) -> Tensor:
@@ -40,7 +40,7 @@ def charbonnier(restored: Tensor, target: Tensor, mask: Tensor | None = None, ep
         mask: `(N, 1, H, W)`, or None where all of it is valid.
         epsilon: the value at equality.
     """
-    return masked_mean((_difference(restored, target).square() + epsilon**2).sqrt(), mask)
+    return masked_mean((squared_difference(restored, target) + epsilon**2).sqrt(), mask)
 
 
 def feature_distance(restored: Sequence[Tensor], target: Sequence[Tensor], distance: Distance) -> Tensor:
@@ -124,6 +124,11 @@ class FeatureLoss(nn.Module):
         with torch.no_grad():
             sharp = [self.feature_scale * layer for layer in self.features(target)]
         return feature_distance([self.feature_scale * layer for layer in self.features(restored)], sharp, self.distance)
+
+
+def squared_difference(restored: Tensor, target: Tensor) -> Tensor:
+    """Elementwise, in at least float32."""
+    return _difference(restored, target).square()
 
 
 def _difference(restored: Tensor, target: Tensor) -> Tensor:

@@ -154,7 +154,8 @@ class AbstractRestorer(pl.LightningModule, ABC):
 
     def validation_step(self, batch: Pair, batch_idx: int) -> None:
         """PSNR and SSIM of a whole validation image, in the way the final evaluation measures them."""
-        restored = self(batch.degraded).float().clamp(0, 1)
+        with torch.autocast(batch.degraded.device.type, enabled=False):  # as the final evaluation, in float32
+            restored = self(batch.degraded).float().clamp(0, 1)
         target = batch.target.float()
         self.log("val/psnr", psnr(restored, target).mean().float(), on_epoch=True, batch_size=1, sync_dist=True)
         if min(target.shape[-2:]) >= 11:

@@ -206,3 +206,29 @@ def test_configuration_becomes_settings_or_one_line() -> None:
         assert "\n" not in str(error.value)
     with pytest.raises(MedrestoreError, match=r"shrinks by 2; type sampling\.scale_crop=null"):
         crops(Downsample(2), scale_crop=ScaleCrop(20, 8, 8))
+
+
+def test_shrinking_comes_before_the_blur_and_takes_the_noise() -> None:
+    operator = FocalBlur((3, 5))
+    shrunk, native = (crops(operator, fixed=True, shrink=factor) for factor in (2.0, 1.0))
+    for index in range(4):
+        pair = shrunk[0, index]
+        kernel = operator.sample(generator_of(0, "fixed", item(index).key)).kernel
+        assert kernel is not None
+        inner = slice(2, -2)  # what the crop alone decides
+        expected = blur(pair.target, kernel)[:, inner, inner]
+        torch.testing.assert_close(pair.degraded[:, inner, inner], expected, atol=1e-5, rtol=0)
+    spread = [torch.stack([data[epoch, 0].target for epoch in range(20)]).std() for data in (shrunk, native)]
+    assert spread[0] < 0.9 * spread[1]  # white noise loses its strength by the factor, whose median is 1.4
+
+
+def test_shrinking_takes_the_mask_along_and_leaves_real_pairs() -> None:
+    masked = crops(Identity(), Textures(mask=True), shrink=2.0)[0, 1]
+    assert set(masked.mask.unique().tolist()) <= {0.0, 1.0}
+    assert bool((masked.target[:1][masked.mask.bool()] > 0.5).all())  # only pixels whose whole area is valid
+    for index in range(4):
+        pairs = [crops(Identity(), Textures(negatives=True), shrink=factor)[0, index] for factor in (1.0, 2.0)]
+        assert torch.equal(pairs[0].target, pairs[1].target)
+    for wrong in (0.5, 9.0, float("nan")):
+        with pytest.raises(MedrestoreError, match=r"type sampling\.shrink=2"):
+            settings(shrink=wrong)
