@@ -35,6 +35,18 @@ def check_mask(mask: Tensor, preds: Tensor) -> None:
         raise ValueError(f"mask must be bool {expected}, found {mask.dtype} {tuple(mask.shape)}")
 
 
+def mask_for(mask: Tensor, preds: Tensor) -> Tensor:
+    """The mask of each image, bool `(N, 1, H, W)`; one `(1, 1, H, W)` serves all of them.
+
+    Raises:
+        ValueError: another type or shape.
+    """
+    if mask.ndim == 4 and len(mask) == 1:
+        mask = mask.expand(len(preds), -1, -1, -1)
+    check_mask(mask, preds)
+    return mask
+
+
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     """Mean of `(N, C, H, W)` over channels and valid pixels, `(N,)`; NaN where no pixel is valid."""
     if mask is None:

@@ -11,20 +11,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from medrestore.metrics.accumulate import MeanOverImages
 from medrestore.metrics.checks import check_mask
+from medrestore.metrics.natural_statistics import check_photograph, grey_levels, mscn
 
 PIQE_BANDS = ("Excellent", "Good", "Fair", "Poor", "Bad")
 PIQE_LIMITS = (20.0, 35.0, 50.0, 80.0)  # upper limits of all bands but the last
 
-_TOLERANCE = 1e-4  # outside [0, 1]; rounding of a float32 pipeline stays far below
-_GREY = (0.298936, 0.587043, 0.114021)  # MATLAB's rgb2gray
-_RADIUS = 3  # a 7 x 7 window
-_SIGMA = 7 / 6
-_STRIP = 64  # rows at a time: the sums stay in the processor's cache
-_DEAD_ZONE = 1e-6  # grey levels; below, the difference to the local mean is round-off of either sign
 _SIDE = 16  # of a block
 _ACTIVE = 0.1  # least variance of a block that counts
 _RUN, _FLAT = 6, 0.1  # an edge with a run of so many pixels below this SD is an artefact
@@ -71,7 +65,7 @@ def piqe(image: Tensor, *, mask: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: another shape, or values outside [0, 1].
     """
-    _check(image)
+    check_photograph(image, "PIQE")
     blocks = _blocks(image)
     active, terms = blocks.active, (1 - blocks.variance) * blocks.artefact + blocks.variance * blocks.noise
     if mask is None:
@@ -92,7 +86,7 @@ def piqe_masks(image: Tensor) -> PiqeMasks:
     Raises:
         ValueError: another shape, or values outside [0, 1].
     """
-    _check(image)
+    check_photograph(image, "PIQE")
     height, width = image.shape[-2:]
     flags = torch.stack(_blocks(image)[1:])
     flags = flags.repeat_interleave(_SIDE, dim=-2).repeat_interleave(_SIDE, dim=-1)[..., :height, :width]
@@ -122,16 +116,8 @@ class PIQE(MeanOverImages):
         self.add(piqe(image, mask=mask))
 
 
-def _check(image: Tensor) -> None:
-    if image.ndim != 4 or image.shape[1] not in (1, 3) or image.numel() == 0:
-        raise ValueError(f"PIQE needs (N, C, H, W) with C 1 or 3, found {tuple(image.shape)}")
-    low, high = float(image.min()), float(image.max())
-    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # written so that NaN is refused too
-        raise ValueError(f"image must be in [0, 1], found min={low:.4g}, max={high:.4g}")
-
-
 def _blocks(image: Tensor) -> _Blocks:
-    blocks = _cut(_normalised(_whole_blocks(_grey(image))))  # (N, rows, columns, 256)
+    blocks = _cut(mscn(_whole_blocks(grey_levels(image)), "replicate").normalised)  # (N, rows, columns, 256)
     variance = blocks.var(dim=-1)
     active = variance > _ACTIVE
     square = blocks.unflatten(-1, (_SIDE, _SIDE))
@@ -142,15 +128,6 @@ def _blocks(image: Tensor) -> _Blocks:
     ratio = (centre / surround).nan_to_num(nan=0.0, posinf=torch.inf)
     noise = spread > 2 * (spread - ratio).abs() / torch.maximum(spread, ratio)
     return _Blocks(variance, active, active & flat.flatten(-2).any(dim=-1), active & noise)
-
-
-def _grey(image: Tensor) -> Tensor:
-    """`(N, C, H, W)` in [0, 1] -> `(N, H, W)` float64 of whole levels 0 to 255."""
-    levels = torch.floor(image.double() * 255 + 0.5).clamp_(0, 255)
-    if levels.shape[1] == 1:
-        return levels[:, 0]
-    red, green, blue = levels.unbind(1)
-    return torch.floor(_GREY[0] * red + _GREY[1] * green + _GREY[2] * blue + 0.5)
 
 
 def _whole_blocks(plane: Tensor) -> Tensor:
@@ -166,32 +143,3 @@ def _cut(plane: Tensor) -> Tensor:
     """`(N, H, W)` -> `(N, H / 16, W / 16, 256)`, the pixels of a block row by row."""
     blocks = plane.unflatten(2, (-1, _SIDE)).unflatten(1, (-1, _SIDE))
     return blocks.transpose(2, 3).flatten(-2)
-
-
-def _normalised(grey: Tensor) -> Tensor:
-    """Mean subtracted, contrast normalised: (x - local mean) / (local SD + 1), borders repeat the edge pixel."""
-    padded = pad(grey[:, None], (_RADIUS,) * 4, mode="replicate")[:, 0]
-    height = grey.shape[1]
-    out = torch.empty_like(grey)
-    for top in range(0, height, _STRIP):
-        bottom = min(top + _STRIP, height)
-        strip = padded[:, top : bottom + 2 * _RADIUS]
-        mean, power = _filtered(torch.stack([strip, strip * strip]))
-        centred = grey[:, top:bottom] - mean
-        centred.masked_fill_(centred.abs() < _DEAD_ZONE, 0)
-        out[:, top:bottom] = centred / ((power - mean * mean).abs_().sqrt_() + 1)
-    return out
-
-
-def _filtered(planes: Tensor) -> Tensor:
-    offsets = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
-    taps = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
-    taps = (taps / taps.sum()).tolist()
-    height, width = (size - 2 * _RADIUS for size in planes.shape[-2:])
-    rows = planes[..., :height, :] * taps[0]
-    for i, weight in enumerate(taps[1:], start=1):
-        rows.add_(planes[..., i : i + height, :], alpha=weight)
-    out = rows[..., :width] * taps[0]
-    for i, weight in enumerate(taps[1:], start=1):
-        out.add_(rows[..., i : i + width], alpha=weight)
-    return out

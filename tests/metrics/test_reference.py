@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from medrestore.metrics import (
+    brisque,
+    entropy,
     fourier_error,
     jaccard,
     lpips,
     mean_jaccard,
+    niqe,
     piqe,
     piqe_band,
     piqe_masks,
@@ -22,6 +25,9 @@ from medrestore.metrics import (
     ssim,
     ssim_map,
 )
+from medrestore.metrics.brisque import brisque_features
+from medrestore.metrics.niqe import niqe_blocks, niqe_model_of, niqe_sharp_rows
+from medrestore.metrics.quality_models import NiqeModel
 
 CASES = (
     "retina_fov_gauss2",
@@ -123,6 +129,67 @@ def test_piqe(name: str) -> None:
             assert piqe_band(found) == expected["band"]
         counts = [int(mask[..., ::16, ::16].sum()) for mask in piqe_masks(image)]
         assert counts == [expected[f"{kind}_blocks"] for kind in ("active", "artefact", "noise")]
+
+
+@cache
+def fitted() -> NiqeModel:
+    """The model of the reference's own fit, on six pictures of scikit-image."""
+    from skimage import data
+
+    rows = []
+    for name in ("brick", "grass", "gravel", "moon", "camera", "coffee"):
+        picture = torch.from_numpy(getattr(data, name)() / 255)
+        image = picture[None, None] if picture.ndim == 2 else picture.permute(2, 0, 1)[None]
+        rows.append(niqe_sharp_rows(image, 96, 0.75))
+    return niqe_model_of(torch.cat(rows), 96, 0.75, {"blocks": sum(map(len, rows))})
+
+
+def test_niqe_fit() -> None:
+    expected = json.loads((shared() / "metrics_public.json").read_text())["niqe_fit"]
+    model, tolerance = fitted(), expected["tolerance"]["rel"]
+    assert model.about["blocks"] == expected["blocks_kept"]
+    assert model.mean.tolist() == pytest.approx(expected["mu"], rel=tolerance)
+    assert model.covariance.diagonal().tolist() == pytest.approx(expected["cov_diag"], rel=tolerance)
+    assert float(model.covariance.trace()) == pytest.approx(expected["cov_trace"], rel=tolerance)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_niqe(name: str) -> None:
+    live = shared() / "params" / "live_niqe.mat"
+    for kind, image in zip(("deg", "ref"), images(name), strict=True):
+        expected = golden(name)["no_reference"][kind]
+        blocks = niqe_blocks(image, 96)
+        assert blocks.features.shape[1] == expected["niqe_live"]["blocks"]
+        first = expected["niqe_features_block0"]
+        assert blocks.features[0, 0].tolist() == pytest.approx(first["value"], rel=1e-4)
+        assert float(blocks.sharpness[0, 0]) == pytest.approx(first["sharpness"], rel=1e-4)
+        for key, model in (("niqe_live", live), ("niqe_fitted", fitted())):
+            found = float(niqe(image.float(), params=model))
+            if blocks.features.shape[1] < 2:
+                assert found != found  # never a number
+            else:
+                assert found == pytest.approx(expected[key]["value"], rel=expected[key]["tolerance"]["rel"])
+        if "blocks with NaN features left out of the mean too" in expected["niqe_live"].get("other_conventions", {}):
+            other = expected["niqe_live"]["other_conventions"]["blocks with NaN features left out of the mean too"]
+            assert float(niqe(image, params=live, drop_flat=True)) == pytest.approx(other, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_brisque(name: str) -> None:
+    for kind, image in zip(("deg", "ref"), images(name), strict=True):
+        expected = golden(name)["no_reference"][kind]
+        features = expected["brisque_features"]["value"]
+        assert brisque_features(image)[0].tolist() == pytest.approx(features, rel=1e-4, abs=1e-6)
+        found = float(brisque(image.float(), params=shared() / "params"))
+        tolerance = expected["brisque_live"]["tolerance"]["abs"]
+        assert found == pytest.approx(expected["brisque_live"]["value"], abs=tolerance)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_entropy(name: str) -> None:
+    for kind, image in zip(("deg", "ref"), images(name), strict=True):
+        expected = golden(name)["no_reference"][kind]["entropy"]
+        assert float(entropy(image.float())) == pytest.approx(expected["value"], abs=expected["tolerance"]["abs"])
 
 
 @pytest.mark.parametrize("name", CASES)
