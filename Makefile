@@ -48,6 +48,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@rm -f $@; [ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@uv=$$(command -v uv || true); \
 	if [ -z "$$uv" ] && $(BIN)/python -m pip install -q --disable-pip-version-check uv >/dev/null 2>&1; then uv=$(BIN)/uv; fi; \
-	if [ -n "$$uv" ] && "$$uv" pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'; then :; else \
+	if [ -n "$$uv" ] && "$$uv" pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'; then :; else \
 		$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'; fi
 	@touch $@

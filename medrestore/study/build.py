@@ -1,0 +1,192 @@
+"""A study from a finished evaluation: which images, which rows, and every row's picture of each."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medrestore.callbacks import track
+from medrestore.classical import Method
+from medrestore.config import overlay, plain
+from medrestore.data.catalogue import Item, hashed_group
+from medrestore.data.module import RestorationData
+from medrestore.errors import MedrestoreError
+from medrestore.evaluation.rows import baseline_rows, classical_rows, learned_rows
+from medrestore.evaluation.scoring import MetricSettings, outputs, score_cases
+from medrestore.evaluation.tables import read_conditions
+from medrestore.hardware import accelerator
+from medrestore.run import make_data
+from medrestore.run_directory import Run
+from medrestore.study.assemble import PRACTICE_SCENES, Scene, Settings, assemble, make_room
+from medrestore.study.manifest import REFERENCE, Row, Study
+from medrestore.study.stimuli import eight_bit
+
+_VALIDATION_IMAGES = 16  # on which the best classical row is chosen
+
+
+def build_study(
+    run: Run,
+    directory: Path,
+    settings: Settings,
+    scenes: int,
+    methods: Sequence[str] | None,
+    baselines: Sequence[str | Path] = (),
+) -> Study:
+    """Make a study of the test images a run was evaluated on.
+
+    Args:
+        run: trained and evaluated.
+        directory: of the study.
+        settings: of the study.
+        scenes: rated test images at most, as many patients as possible; two more are for practice.
+        methods: names of rows; None = for super-resolution the best interpolation, `pretrained` and `restored`, else
+            the reference row, the best classical one and `restored`. The hidden reference is always there.
+        baselines: other finished runs as rows.
+
+    Raises:
+        MedrestoreError: the run was not evaluated, no test image has a truth, or a row is not known.
+    """
+    where = run.directory / "evaluation" / "conditions.json"
+    if not where.is_file():
+        raise MedrestoreError(f"run={run.directory} has no evaluation; type python -m medrestore.evaluate run=<it>")
+    conditions = read_conditions(where)
+    evaluated = set(conditions.get("keys", []))
+    if not evaluated:
+        raise MedrestoreError(f"the evaluation in {where.parent} has no images: evaluate the run on some")
+    make_room(directory)
+    config = overlay(run.config, [])
+    data = make_data(config, run.directory / "split.csv")
+    data.prepare("test")
+    items = [item for item in data.items("test", "target") if item.key in evaluated]
+    if not items:
+        raise MedrestoreError(
+            f"none of the {len(evaluated)} images of {where.parent} has a truth here: a hidden reference is needed"
+        )
+    chosen = chosen_items(items, scenes + PRACTICE_SCENES, settings.seed)
+    available = _available(run, config, data, baselines)
+    rows, shown = chosen_rows(available, methods, data)
+    about = config.about
+    told = {
+        "experiment": str(about.experiment or ""),
+        "budget": str(about.budget or ""),
+        "paper": str(about.get("paper") or ""),
+        "dataset": str(conditions.get("dataset", "")),
+        "window": str(plain(config.sampling.window)),
+        "conditions": str(conditions["hash"]),
+        "scale": str(data.degradation.scale),
+    }
+    stream = track(list(chosen), f"{len(shown) + 1} pictures of {len(chosen)} scenes")
+    return assemble(directory, _scenes(data, stream, shown), rows, settings, told)
+
+
+def settings_of(config: Any) -> Settings:
+    """The settings of `conf/study.yaml`, checked.
+
+    Raises:
+        MedrestoreError: a value out of its range.
+    """
+    limits: dict[str, tuple[float, float]] = {
+        "scenes": (3, 200), "repeats": (0, 1), "anchors": (0, 20), "practice": (1, 20), "raters": (1, 999),
+    }  # fmt: skip
+    for key, (low, high) in limits.items():
+        value = config[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise MedrestoreError(f"{key}={value} is not between {low} and {high}")
+    if config.crop is not None and (not isinstance(config.crop, int) or config.crop < 32):
+        raise MedrestoreError(f"crop={config.crop} is not null or at least 32 pixels")
+    screen = list(config.min_screen)
+    if len(screen) != 2 or not all(isinstance(side, int) and 0 < side <= 10000 for side in screen):
+        raise MedrestoreError(f"min_screen={screen} is not width and height in pixels; type 'min_screen=[1280,720]'")
+    return Settings(
+        title=str(config.title),
+        question=str(config.question),
+        seed=int(config.seed),
+        repeats=float(config.repeats),
+        anchors=int(config.anchors),
+        practice=int(config.practice),
+        crop=config.crop,
+        raters=int(config.raters),
+        min_screen=(screen[0], screen[1]),
+    )
+
+
+def chosen_items(items: Sequence[Item], count: int, seed: int) -> list[Item]:
+    """At most `count` images in a seeded order: one of every group first, then a second of each, and so on."""
+
+    def place(text: str) -> str:
+        return hashlib.sha256(f"{seed}\n{text}".encode("utf-8", "surrogateescape")).hexdigest()
+
+    ranks: dict[str, int] = {}
+    ranked: list[tuple[int, str, Item]] = []
+    for item in sorted(items, key=lambda item: place(item.key)):
+        rank = ranks[item.group] = ranks.get(item.group, -1) + 1
+        ranked.append((rank, place(hashed_group(item.group)), item))
+    return [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])[:count]]
+
+
+def _available(run: Run, config: Any, data: RestorationData, baselines: Sequence[str | Path]) -> list[Method]:
+    device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
+    memory = int(config.evaluation.memory_gb * 2**30)
+    return [
+        *classical_rows(run, config, data, track),
+        *learned_rows(run, memory, device),
+        *baseline_rows(baselines, run, data, "test", memory, device),
+    ]
+
+
+def chosen_rows(
+    available: Sequence[Method], names: Sequence[str] | None, data: RestorationData
+) -> tuple[list[Row], list[Method]]:
+    """The rows by name, or those that fit the task; see `build_study`.
+
+    Raises:
+        MedrestoreError: a name that is not known, or twice.
+    """
+    by_name = {method.name: method for method in available}
+    if names is not None:
+        unknown = [name for name in names if name not in by_name]
+        if unknown or not names or len(set(names)) < len(names):
+            what = f"{', '.join(unknown)} is not one" if unknown else f"{', '.join(names) or 'nothing'} is not a choice"
+            raise MedrestoreError(f"methods: {what} of {', '.join(by_name)}")
+        shown = [by_name[name] for name in names]
+        return [Row(method.name, method.kind, "chosen by name") for method in shown], shown
+    learned = [method for method in available if method.kind == "learned"]
+    reference = next(method for method in available if method.kind == "reference")
+    classical = [method for method in available if method.kind == "classical"]
+    if data.degradation.scale > 1:
+        best = best_on_validation([reference, *classical], data)
+        rows = [(best, "best interpolation on validation")]
+    else:
+        rows = [(reference, "as degraded")]
+        learned = [method for method in learned if method.name != "pretrained"]
+        if classical:
+            rows.append((best_on_validation(classical, data), "best classical row on validation"))
+    rows += [(method, "") for method in learned]
+    return [Row(method.name, method.kind, note) for method, note in rows], [method for method, _ in rows]
+
+
+def best_on_validation(methods: Sequence[Method], data: RestorationData) -> Method:
+    """The row with the highest mean PSNR on validation images, so that the test images choose nothing."""
+    scores = score_cases(data.cases("val", _VALIDATION_IMAGES), methods, MetricSettings(False, "random"))
+    means: dict[str, float] = {}
+    for method in methods:
+        found = [s.value for s in scores if s.method == method.name and s.metric == "psnr" and math.isfinite(s.value)]
+        means[method.name] = sum(found) / len(found) if found else -math.inf
+    return max(methods, key=lambda method: means[method.name])
+
+
+def _scenes(data: RestorationData, items: Any, methods: Sequence[Method]) -> Iterator[Scene]:
+    for item in items:
+        case = data.case(item, annotated=False)
+        if case.target is None:
+            continue
+        pictures = {out.method.name: eight_bit(out.image.cpu().numpy()) for out in outputs(case, methods)}
+        missing = [method.name for method in methods if method.name not in pictures]
+        if missing:
+            raise MedrestoreError(f"methods: {', '.join(missing)} cannot make a picture of {case.key}: no kernel known")
+        yield Scene(case.key, case.group, {**pictures, REFERENCE: eight_bit(case.target.numpy())})
