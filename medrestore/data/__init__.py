@@ -2,6 +2,7 @@
 
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source
 from medrestore.data.folders import FolderSource
+from medrestore.data.fundus import FundusSource
 from medrestore.data.module import RestorationData
 from medrestore.data.pairs import FolderPairs
 from medrestore.data.samples import Case, Pair, Unpaired
@@ -11,6 +12,7 @@ __all__ = [
     "Catalogue",
     "FolderPairs",
     "FolderSource",
+    "FundusSource",
     "Item",
     "LeftOut",
     "Pair",

@@ -17,12 +17,19 @@ from medrestore.data.placing import draw_turn, to_side, turned, turned_boxes, un
 from medrestore.data.seeding import generator_of
 from medrestore.data.store import ImageStore
 from medrestore.data.street_classes import IGNORE
+from medrestore.data.vessel_truth import at_working_size, reference_of
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
 __all__ = ["Boxed", "LabelledCrops", "LabelledImages", "LabelledSettings", "Mapped", "collate_labelled"]
 
 _MOST_CROPS = 16  # an epoch shows of the largest image
+_LACKING = {
+    "labels": "a map of classes, which a segmenter learns from; type dataset=street_phantom, or dataset=street "
+    "dataset.root=DIR",
+    "vessels": "a map of its vessels, which a segmenter of vessels learns from; type dataset=fundus_phantom, or "
+    "dataset=fundus dataset.root=DIR with a collection that has them (DRIVE, CHASE_DB1, HRF)",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -115,9 +122,9 @@ class LabelledCrops(Dataset[Mapped]):
 
     Args:
         store: where images come from; decoded maps share its budget of memory.
-        items: of one part of the split; sharp ones are used.
+        items: of one part of the split; sharp ones are used, of vessels those with a map.
         settings: side of the crop, how often an epoch shows an image, flips, window and seeds.
-        labelled: light.
+        labelled: light, and which maps.
         training: whether crops are cut and flipped.
 
     Raises:
@@ -134,12 +141,14 @@ class LabelledCrops(Dataset[Mapped]):
     ) -> None:
         self.store, self.settings, self.labelled, self.training = store, settings, labelled, training
         sharp = [item for item in items if item.role == "target"]
-        self.items = [item for item in sharp if item.path is None or item.labels is not None]  # generated, or a file
+        if labelled.maps == "vessels":  # few of many photographs have a map, and only the source knows which
+            self.items = [item for item in sharp if self._has_vessels(item)]
+        else:  # generated, or a file
+            self.items = [item for item in sharp if item.path is None or item.labels is not None]
         self._kept: dict[str, Tensor] = {}
-        if not self.items or "labels" not in store.source.annotations(self.items[0]):
+        if not self.items or labelled.maps not in store.source.annotations(self.items[0]):
             raise MedrestoreError(
-                f"of {len(sharp)} sharp images of {store.source.name} none has a map of classes, which a segmenter "
-                "learns from; type dataset=street_phantom, or dataset=street dataset.root=DIR"
+                f"of {len(sharp)} sharp images of {store.source.name} none has {_LACKING[labelled.maps]}"
             )
         self._shown = list(range(len(self.items)))
         if training:
@@ -167,7 +176,7 @@ class LabelledCrops(Dataset[Mapped]):
         raise MedrestoreError(f"none of the {len(self.items)} labelled images can be read")
 
     def _draw(self, item: Item, epoch: int, index: int) -> tuple[Tensor, Tensor]:
-        image, classes = _unit_image(self.store, item, self.settings), self._classes(item)
+        image, classes = self._vessels(item) if self.labelled.maps == "vessels" else self._scene(item)
         if image.shape[-2:] != classes.shape:
             raise MedrestoreError(
                 f"{item.path or item.key}: its map of classes measures {tuple(classes.shape)}, "
@@ -184,6 +193,31 @@ class LabelledCrops(Dataset[Mapped]):
         image, classes = turned(image, turn).contiguous(), turned(classes, turn).contiguous()
         return unevenly_lit(image, self.labelled.light, random) if self.labelled.light else image, classes
 
+    def _has_vessels(self, item: Item) -> bool:
+        try:
+            return isinstance(self.store.source.annotations(item).get("vessels"), Tensor)
+        except MedrestoreError as error:
+            _log.warning("left out: %s", error)
+            return False
+
+    def _scene(self, item: Item) -> tuple[Tensor, Tensor]:
+        return _unit_image(self.store, item, self.settings), self._classes(item)
+
+    def _vessels(self, item: Item) -> tuple[Tensor, Tensor]:
+        """A fundus photograph at its working size, with 1 at vessels and 255 outside the field of view."""
+        record, _ = self.store.get(item)
+        image, mask = to_unit(record.pixels, window_of(record, self.settings.window)), record.mask
+        if item.key not in self._kept:
+            size = (image.shape[-2], image.shape[-1])
+            vessels = reference_of(self.store.source.annotations(item), size, str(item.path or item.key))
+            if vessels is None:
+                raise MedrestoreError(f"{item.path or item.key} has no map of vessels")
+            self._keep(item, vessels)
+            fundus = at_working_size(image, mask, vessels)
+        else:
+            fundus = at_working_size(image, mask, self._kept[item.key])
+        return fundus.image, fundus.classes
+
     def _classes(self, item: Item) -> Tensor:
         """The map `(H, W)`, as bytes."""
         if item.key in self._kept:
@@ -194,11 +228,13 @@ class LabelledCrops(Dataset[Mapped]):
         classes = found.reshape(found.shape[-2:])
         if classes.min() < 0 or classes.max() > IGNORE:
             raise MedrestoreError(f"{item.path or item.key}: classes reach from {classes.min()} to {classes.max()}")
-        classes = classes.to(torch.uint8)
-        if self.store.used + classes.nbytes <= self.store.budget:
-            self.store.used += classes.nbytes
-            self._kept[item.key] = classes
-        return classes
+        return self._keep(item, classes.to(torch.uint8))
+
+    def _keep(self, item: Item, found: Tensor) -> Tensor:
+        if self.store.used + found.nbytes <= self.store.budget:
+            self.store.used += found.nbytes
+            self._kept[item.key] = found
+        return found
 
 
 def _unit_image(store: ImageStore, item: Item, settings: CropSettings) -> Tensor:

@@ -51,11 +51,14 @@ class LabelledSettings:
         side: images are scaled so that the shorter side has this many pixels; None leaves them as they are.
         patches: `inside_outside` cuts two patches of each image by its lesion mask; `none` takes whole images.
         light: how unevenly training images are lit, see `unevenly_lit`; 0 for not.
+        maps: which annotation holds the class of every pixel: `labels`, or `vessels` (class 1) of fundus photographs,
+            which then come as `vessel_truth.at_working_size` makes them.
     """
 
     side: int | None = None
     patches: Literal["none", "inside_outside"] = "none"
     light: float = 0.0
+    maps: Literal["labels", "vessels"] = "labels"
 
 
 def collate_labelled(samples: Sequence[Boxed] | Sequence[Mapped]) -> Boxed | Mapped:

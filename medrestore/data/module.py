@@ -9,6 +9,7 @@ from typing import Literal
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source, hashed_group
@@ -28,8 +29,8 @@ from medrestore.data.splits import (
     PARTS,
     check_disjoint,
     read_split,
-    split_items,
     split_paired,
+    split_unpaired,
     with_natural,
     write_split,
 )
@@ -115,7 +116,7 @@ class RestorationData(pl.LightningDataModule):
             split = read_split(Path(str(file)), items)
         else:
             sizes = {part: self.loading.split[part] for part in PARTS}
-            divide = split_items if self.samples is Unpaired else split_paired
+            divide = split_unpaired if self.samples is Unpaired else split_paired
             split = divide(items, sizes, self.crops.data_seed)  # type: ignore[arg-type]
         if self.samples is not Unpaired:
             split = with_natural(items, split)  # records of runs before them, and users' lists, do not name them
@@ -231,6 +232,19 @@ class RestorationData(pl.LightningDataModule):
             annotations=annotations,
             description=description,
         )
+
+    def references(self, part: Part) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The sharp images of a part as they are: `(C, H, W)` in [0, 1], and their mask bool `(1, H, W)` or None.
+
+        By key, which is a hash: whoever looks at the first few sees many patients.
+        """
+        for item in sorted(self.items(part, "target"), key=lambda item: item.key):
+            try:
+                image, _ = self.store.get(item)
+            except MedrestoreError as error:
+                self.left_out.append(LeftOut.because(item.path, error))
+                continue
+            yield to_unit(image.pixels, window_of(image, self.crops.window)), image.mask
 
     def cases(self, part: Part, most: int | None = None) -> Iterator[Case]:
         """Stream the whole images of a part; unreadable ones are listed in `left_out`.

@@ -55,10 +55,11 @@ def split_items(
     official: dict[str, Part | None] = {group: _official(members) for group, members in groups.items()}
     free = {group: members for group, members in groups.items() if official[group] is None}
     parts: dict[str, Part] = {group: part for group, part in official.items() if part is not None}
-    if len(free) < len(groups) and "val" not in parts.values():
+    trained = "train" in parts.values()
+    if "val" not in parts.values() and (trained or not free):
         parts |= _val_of_official(groups, parts, shares, data_seed)
     if free:
-        fewest = 1 if len(free) == len(groups) else 0
+        fewest = 0 if trained else 1  # an official test list alone leaves the training and its validation to the rest
         parts |= cut(free, shares, data_seed, fewest)
     return {item.key: parts[item.group] for item in items if item.group in parts}
 
@@ -69,6 +70,24 @@ def split_paired(
     """Assign images to parts for a paired scheme: `split_items` of the sharp images alone, then `with_natural`."""
     sharp = [item for item in items if item.role == "target"]
     return with_natural(items, split_items(sharp, sizes, data_seed) if sharp else {})
+
+
+def split_unpaired(
+    items: Sequence[Item], sizes: Mapping[Part, float | int] = SIZES, data_seed: int = 0
+) -> dict[str, Part]:
+    """Assign images to parts for an unpaired scheme: `split_items` of each domain, so that every part has both.
+
+    A patient or scene of both domains lies where its sharp images lie. Sizes in numbers of images hold for each domain.
+    Fewer than three groups of degraded images are all trained on: without them there is nothing to learn.
+    """
+    split = split_items([item for item in items if item.role == "target"], sizes, data_seed)
+    parts: dict[str, Part] = {item.group: split[item.key] for item in items if item.key in split}
+    sources = [item for item in items if item.role == "source"]
+    known: dict[str, Part] = {item.key: parts[item.group] for item in sources if item.group in parts}
+    rest = [item for item in sources if item.group not in parts]
+    if len({item.group for item in rest}) < FEWEST_GROUPS:
+        return {**split, **known, **{item.key: "train" for item in rest}}
+    return {**split, **known, **split_items(rest, sizes, data_seed)}
 
 
 def with_natural(items: Sequence[Item], split: Mapping[str, Part]) -> dict[str, Part]:

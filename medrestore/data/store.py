@@ -110,19 +110,21 @@ class _Kept:
 
     image: Image
     stored: Tensor | None
+    mask: Tensor | None = None
 
     @classmethod
     def of(cls, image: Image) -> _Kept:
-        if image.unit != "intensity" or image.metadata.get("bits") != 8 or image.mask is not None:
+        if image.unit != "intensity" or image.metadata.get("bits") != 8:
             return cls(image, None)
         stored = (image.pixels * 255).round().to(torch.uint8)
         if not torch.equal(stored / 255, image.pixels):  # luma lies between the levels
             return cls(image, None)
-        return cls(replace(image, pixels=image.pixels.new_empty(image.pixels.shape[0], 0, 0)), stored)
+        record = replace(image, pixels=image.pixels.new_empty(image.pixels.shape[0], 0, 0), mask=None)
+        return cls(record, stored, image.mask)
 
     @property
     def nbytes(self) -> int:
         return self.image.pixels.nbytes if self.stored is None else self.stored.nbytes
 
     def get(self) -> Image:
-        return self.image if self.stored is None else replace(self.image, pixels=self.stored / 255)
+        return self.image if self.stored is None else replace(self.image, pixels=self.stored / 255, mask=self.mask)

@@ -1,6 +1,7 @@
 """Degradations: kernels <- application <- seeded samplers."""
 
 from medrestore.degradations.apply import blur
+from medrestore.degradations.cataract import Cataract
 from medrestore.degradations.downsample import Downsample
 from medrestore.degradations.focal import FocalBlur
 from medrestore.degradations.identity import Identity
@@ -13,6 +14,7 @@ from medrestore.degradations.varying import blur_varying
 
 __all__ = [
     "CameraRotationBlur",
+    "Cataract",
     "Degradation",
     "Downsample",
     "FocalBlur",

@@ -1,5 +1,6 @@
 """Images as physical values: read and write PNG, JPEG, TIFF, DICOM and NIfTI, windows to [0, 1] and back."""
 
+from medrestore.imaging.field_of_view import field_of_view, inscribed_box
 from medrestore.imaging.image import Image, Unit
 from medrestore.imaging.read import SUFFIXES, dicom_header, frames, is_image, read
 from medrestore.imaging.window import WINDOWS, Window, from_unit, to_unit
@@ -15,8 +16,10 @@ __all__ = [
     "chosen_window",
     "destination",
     "dicom_header",
+    "field_of_view",
     "frames",
     "from_unit",
+    "inscribed_box",
     "is_image",
     "read",
     "to_unit",

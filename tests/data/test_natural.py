@@ -15,7 +15,7 @@ from medrestore.data.module import LoaderSettings, RestorationData
 from medrestore.data.natural import is_colour
 from medrestore.data.phantoms import CervixPhantom
 from medrestore.data.samples import Pair, Unpaired
-from medrestore.data.splits import split_items, with_natural
+from medrestore.data.splits import split_unpaired, with_natural
 from medrestore.degradations import FocalBlur
 from medrestore.errors import MedrestoreError
 
@@ -89,11 +89,11 @@ def test_a_record_without_natural_images_is_read_back_and_they_are_added(tmp_pat
     assert found == {"case 4": None, "case 7": "test", "case 8": "test"}  # case 4 belongs to no part of the list
 
 
-def test_an_unpaired_split_counts_both_roles_as_before(tmp_path):
+def test_an_unpaired_run_splits_both_roles(tmp_path):
     sharp, blurred = folders(tmp_path)
     source = FolderSource(sharp, natural=blurred)
     data = data_of(source, tmp_path, Unpaired)
-    assert data.split == split_items(source.catalogue().items, {"train": 0.6, "val": 0.2, "test": 0.2}, 0)
+    assert data.split == split_unpaired(source.catalogue().items, {"train": 0.6, "val": 0.2, "test": 0.2}, 0)
 
 
 def test_groups_that_the_sizes_leave_over_take_their_natural_images_with_them():

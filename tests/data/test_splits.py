@@ -1,6 +1,7 @@
 """Splits: whole groups, right sizes, stable, official lists, files, and no leaks."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from medrestore.data.catalogue import Item, hashed_group, item_key
 from medrestore.data.identical import identical_files
-from medrestore.data.splits import PARTS, SIZES, check_disjoint, read_split, split_items, write_split
+from medrestore.data.splits import PARTS, SIZES, check_disjoint, read_split, split_items, split_unpaired, write_split
 from medrestore.errors import MedrestoreError
 
 
@@ -158,6 +159,14 @@ def test_official_lists_win_and_a_missing_val_is_cut_from_train():
     assert Counter(split[one.key] for one in mixed[105:]) == {"train": 70, "val": 15, "test": 15}
 
 
+def test_an_official_test_list_alone_leaves_training_and_validation_to_the_rest():
+    pairs, rest = many(10, prefix="pair", split="test"), many(40, prefix="free")
+    split = split_items([*pairs, *rest], {"train": 0.7, "val": 0.15, "test": 0.15}, 0)
+    assert all(split[one.key] == "test" for one in pairs)
+    found = Counter(split[one.key] for one in rest)
+    assert found["val"] >= 1 and found["train"] > 20 and sum(found.values()) == 40
+
+
 def test_an_official_list_that_divides_a_group_is_refused():
     items = [*many(3, split="train"), item("x", "p0", split="test")]
     with pytest.raises(MedrestoreError, match=r"divides a patient .* is in test, .* in train; .*sampling\.split\.file"):
@@ -252,3 +261,16 @@ def test_identical_files_across_parts_are_refused(tmp_path):
     ):
         check_disjoint(items, {one.key: part for one, part in zip(items, parts, strict=True)})
     assert identical_files([tmp_path / "a", tmp_path / "gone"]) == []
+
+
+def test_every_part_of_an_unpaired_split_has_both_domains():
+    sharp = many(40, prefix="sharp")
+    veiled = [replace(one, role="source") for one in [*many(12, prefix="veiled"), *many(4, prefix="sharp")]]
+    veiled = [replace(one, key=f"v{number}") for number, one in enumerate(veiled)]
+    for seed in range(5):
+        split = split_unpaired([*sharp, *veiled], {"train": 0.7, "val": 0.15, "test": 0.15}, seed)
+        assert len(split) == 56
+        for items in (sharp, veiled):
+            assert {split[one.key] for one in items} == {"train", "val", "test"}
+        groups = {one.group: split[one.key] for one in sharp}
+        assert all(split[one.key] == groups[one.group] for one in veiled if one.group in groups)

@@ -2,6 +2,7 @@
 
 from medrestore.data.phantoms.cervix import CervixPhantom
 from medrestore.data.phantoms.ct import CTPhantom
+from medrestore.data.phantoms.fundus import FundusPhantom
 from medrestore.data.phantoms.street import StreetPhantom
 
-__all__ = ["CTPhantom", "CervixPhantom", "StreetPhantom"]
+__all__ = ["CTPhantom", "CervixPhantom", "FundusPhantom", "StreetPhantom"]
