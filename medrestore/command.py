@@ -18,7 +18,8 @@ from medrestore.errors import MedrestoreError
 _PATH_KEYS = (
     "dataset.root", "dataset.degraded", "dataset.target", "sampling.split.file", "run", "input", "output", "ckpt",
     "generator_weights", "feature_weights", "metrics.lpips_weights", "hydra.run.dir", "dataset.natural", "judge",
-    "runs", "base", "baselines",
+    "runs", "base", "baselines", "metrics.niqe_params", "metrics.brisque_params", "metrics.fitted_niqe",
+    "dataset.source", "dataset.before", "dataset.after", "answers",
 )  # fmt: skip
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_/.\-:+@%\\]*\Z")
 

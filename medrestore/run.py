@@ -229,6 +229,7 @@ def _about(config: Any, data: RestorationData) -> dict[str, Any]:
         "experiment": str(config.about.experiment),
         "window": plain(config.sampling.window),
         "scale": int(_network_of(config).get("scale", 1)),
+        "field_of_view": bool(getattr(data.source, "field_of_view", False)),
         "training_data": data.source.name,
         "training_images": len(data.items("train", None)),
         "licence": sorted(data.catalogue.licences),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -73,6 +73,8 @@ class Context:
         window: `sampling.window`: photographs as they are, or a window of `imaging.WINDOWS`, or (centre, width).
         judge: the frozen judge of an experiment, found again or trained now; None with `judge=none`.
         output: folder for files of its own.
+        references: the sharp training images one by one, `(C, H, W)` in [0, 1] with the mask bool `(1, H, W)` where
+            there is one, in an order that mixes patients; None where nothing can be fitted to them.
     """
 
     kinds: Mapping[str, MethodKind]
@@ -81,6 +83,7 @@ class Context:
     window: str | Sequence[float]
     judge: Callable[[str], Any] | None
     output: Path
+    references: Callable[[], Iterator[tuple[Tensor, Tensor | None]]] | None = None
 
 
 class Table(NamedTuple):

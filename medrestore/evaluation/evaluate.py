@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,8 @@ def evaluate_methods(
     reference = next(method.name for method in methods if method.kind == "reference")
     learned = [method.name for method in methods if method.kind == "learned"]
     shown = "restored" if "restored" in learned else learned[-1] if learned else reference
-    context = Context(kinds, reference, shown, setting.window, setting.judge, directory)
+    sharp = partial(data.references, "train")
+    context = Context(kinds, reference, shown, setting.window, setting.judge, directory, sharp)
     assessments, refused = _begun(setting.assessments, context)
 
     cases = _Counted(data, setting)

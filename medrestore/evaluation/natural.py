@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from medrestore.data.samples import Case
-from medrestore.data.seeding import generator_of
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.assessment import Context, Finding, Section
+from medrestore.evaluation.case_kinds import mask_of
 from medrestore.evaluation.natural_pictures import Examples, histogram
 from medrestore.evaluation.natural_tables import (
     METRIC,
@@ -27,10 +25,10 @@ from medrestore.evaluation.natural_tables import (
     steps_said,
     transition_table,
 )
+from medrestore.evaluation.noise_control import NOISE_CONTROL, noisy
 from medrestore.evaluation.statistics import Score, Summary, compare, summarise
 from medrestore.metrics import piqe
 
-NOISE_CONTROL = "noise_control"  # the row of the input plus slight noise, which restores nothing
 _LEVELS = 255
 
 
@@ -74,7 +72,7 @@ class NaturalImages:
         self._masked += case.mask is not None and not bool(case.mask.all())
         before = images[context.reference]
         shown = {**images, NOISE_CONTROL: self._noisy(before, case.key)}
-        values = {name: float(piqe(image[None], mask=_mask(case, image))) for name, image in shown.items()}
+        values = {name: float(piqe(image[None], mask=mask_of(case, image))) for name, image in shown.items()}
         if context.shown != context.reference and context.shown in images:
             scores = values[context.reference], values[context.shown]
             self._examples.add(case.key, scores, (before, images[context.shown]))
@@ -114,8 +112,7 @@ class NaturalImages:
         return self._context
 
     def _noisy(self, image: Tensor, key: str) -> Tensor:
-        drawn = torch.randn(image.shape, generator=generator_of("noise control", self.seed, key))
-        return (image + self.noise * drawn.to(image)).clamp(0, 1)
+        return noisy(image, key, self.noise, self.seed)
 
     def _seen(self, scores: Sequence[Score]) -> str:
         reference = [score for score in scores if score.method == self._begun().reference]
@@ -188,13 +185,6 @@ class NaturalImages:
                 caption = f"{example.key}, {reason}: '{name}', PIQE {score:.2f}, {band_text(score)}"
                 pictures.append((data, f"{name} of image {example.key}", caption))
         return pictures
-
-
-def _mask(case: Case, image: Tensor) -> Tensor | None:
-    """The case's mask as `(1, 1, H, W)` at the size of an image."""
-    if case.mask is None:
-        return None
-    return interpolate(case.mask[None].float(), size=image.shape[-2:], mode="nearest").bool().to(image.device)
 
 
 def _said(row: Summary) -> str:

@@ -136,7 +136,7 @@ def our_conditions(
     pretrain = config.get("pretrain_epochs") or 0
     first = f" ({pretrain} of them the generator alone)" if pretrain else ""
     start = config.get("generator_weights")
-    features = any("features" in term.get("term", {}) for term in config["loss"].values())
+    features = any("features" in term.get("term", {}) for term in (config.get("loss") or {}).values())
     backbone = f"; feature loss on a VGG19, weights: {config['feature_weights']}" if features else "; no feature loss"
     metrics = conditions.get("metrics", {})
     lpips = metrics.get("lpips", "off")

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from medrestore.checkpoint import load_generator
 from medrestore.classical import Method, methods_for
-from medrestore.config import plain
+from medrestore.config import build, plain
 from medrestore.data.catalogue import hashed_group
 from medrestore.data.module import Part, RestorationData
 from medrestore.data.splits import groups_of_parts
@@ -24,7 +24,7 @@ from medrestore.run_directory import Run
 
 def classical_rows(run: Run, config: Any, data: RestorationData, track: Track) -> list[Method]:
     """The reference and the classical rows, tuned once on the run's validation images; remembered in `tuned.yaml`."""
-    rows = methods_for(data.degradation.scale)
+    rows = _untuned(config, data.degradation.scale)
     record = run.directory / "tuned.yaml"
     if record.exists():
         tuned = plain(OmegaConf.load(record))
@@ -33,6 +33,14 @@ def classical_rows(run: Run, config: Any, data: RestorationData, track: Track) -
     chosen = {row.name: row.parameters for row in rows}
     save_text(record, OmegaConf.to_yaml(OmegaConf.create(chosen)))
     return rows
+
+
+def _untuned(config: Any, scale: int) -> list[Method]:
+    rows = methods_for(scale)
+    if config.evaluation.get("classical") is None:
+        return rows
+    reference = [row for row in rows if row.kind == "reference"]
+    return [*reference, *(build(node) for node in config.evaluation.classical.values())]
 
 
 def learned_rows(run: Run, memory_bytes: int, device: torch.device) -> list[Method]:

@@ -51,13 +51,18 @@ class Output(NamedTuple):
 
 
 def outputs(case: Case, methods: Sequence[Method]) -> Iterator[Output]:
-    """Each method's image; methods that need a kernel are skipped where none is known."""
+    """Each method's image; methods that need a kernel are skipped where none is known.
+
+    Outside the case's mask every row is the input, as `restore` writes it: nothing is painted where nothing was seen.
+    """
     for method in methods:
         if method.needs_kernel and case.kernel is None:
             continue
         start = time.perf_counter()
         restored = method.restore(case.degraded[None], case.kernel if method.needs_kernel else None)
         image = restored[0].float().clamp(0, 1)
+        if case.mask is not None and image.shape == case.degraded.shape:
+            image = torch.where(case.mask, image, case.degraded)
         yield Output(method, image, time.perf_counter() - start)
 
 

@@ -20,7 +20,12 @@ from rich.text import Text
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.statistics import MIN_GROUPS, Comparison, Score, Summary, compare
 
-LOWER_IS_BETTER = frozenset({"lpips", "lpips_random", "piqe", "niqe", "brisque", "fourier_error"})
+LOWER_IS_BETTER = frozenset(
+    {
+        *("lpips", "lpips_random", "piqe", "niqe", "fitted_niqe", "brisque", "fourier_error"),
+        *("ciede2000", "ciede2000_input", "ciede2000_synthetic"),
+    }
+)
 UNITS = {"psnr": " dB"}
 _NAMES = {
     "psnr": "PSNR (dB)",
@@ -31,6 +36,11 @@ _NAMES = {
     "niqe": "NIQE",
     "brisque": "BRISQUE",
     "fourier_error": "Fourier error",
+    "fitted_niqe": "NIQE (fitted)",
+    "entropy": "entropy (bits)",
+    "ciede2000": "CIEDE2000",
+    "ciede2000_input": "CIEDE2000 to the input",
+    "ciede2000_synthetic": "CIEDE2000 (synthetic)",
 }
 _WIDTH = 120  # of a table that goes into a file or a pipe
 _ALPHA = 0.05

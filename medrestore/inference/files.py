@@ -13,7 +13,18 @@ from torch import Tensor, nn
 
 from medrestore.checkpoint import load_generator
 from medrestore.errors import MedrestoreError
-from medrestore.imaging import Image, destination, frames, from_unit, is_image, read, to_unit, window_of, write
+from medrestore.imaging import (
+    Image,
+    destination,
+    field_of_view,
+    frames,
+    from_unit,
+    is_image,
+    read,
+    to_unit,
+    window_of,
+    write,
+)
 from medrestore.inference.tiling import restore_image
 
 
@@ -62,7 +73,8 @@ def restore_files(
     restored = 0
     for path in track(files, "restoring"):
         try:
-            note = _restore_one(path, output / path.relative_to(base), generator, setting, overwrite, memory_bytes)
+            image = _read_one(path, bool(about.get("field_of_view")))
+            note = _restore_one(image, output / path.relative_to(base), generator, setting, overwrite, memory_bytes)
         except MedrestoreError as error:
             failed.append((path, str(error)))
             print(f"not restored: {error}", file=sys.stderr)
@@ -86,14 +98,25 @@ def _inputs(source: Path) -> list[Path]:
     return files
 
 
-def _restore_one(
-    path: Path, target: Path, generator: nn.Module, setting: Any, overwrite: bool, memory_bytes: int
-) -> str | None:
-    """Restore one file and return what the user should know about its format, if anything."""
+def _read_one(path: Path, field: bool) -> Image:
+    """One image; of a fundus photograph the field of view is found, outside which nothing is painted."""
     count = frames(path)
     if count > 1:
         raise MedrestoreError(f"{path} holds {count} slices; split it into single images first")
     image = read(path)
+    if not field:
+        return image
+    try:
+        seen = field_of_view(image.pixels)
+    except MedrestoreError as error:
+        raise MedrestoreError(f"{path}: {error}") from None
+    return replace(image, mask=seen if image.mask is None else image.mask & seen)
+
+
+def _restore_one(
+    image: Image, target: Path, generator: nn.Module, setting: Any, overwrite: bool, memory_bytes: int
+) -> str | None:
+    """Restore one image and return what the user should know about its format, if anything."""
     written = destination(target, image)
     if written.exists() and not overwrite:
         raise MedrestoreError(f"{written} exists; type overwrite=true to replace it")
@@ -104,7 +127,7 @@ def _restore_one(
         scale = int(generator.scale)  # type: ignore[arg-type]
         spacing = (image.spacing[0] / scale, image.spacing[1] / scale)
     write(target, pixels, replace(image, spacing=spacing))
-    if written.suffix != path.suffix:
+    if written.suffix != target.suffix:
         return f"{image.metadata['format']} input is written as {written.suffix} with its physical values"
     return None
 

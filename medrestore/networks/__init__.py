@@ -1,10 +1,20 @@
-"""Plain torch networks: generators, the critic, the feature extractor. They know nothing of training."""
+"""Plain torch networks: generators, critics, the feature extractor. They know nothing of training."""
 
-from medrestore.networks.critics import PatchCritic
+from medrestore.networks.critics import FeatureCritic, PatchCritic
+from medrestore.networks.illumination import IlluminationResidual
 from medrestore.networks.nafnet import NAFNet
 from medrestore.networks.plain import PlainResidual
 from medrestore.networks.resnet import ResnetGenerator
 from medrestore.networks.unet import UNet
 from medrestore.networks.vgg import VGG19Features
 
-__all__ = ["NAFNet", "PatchCritic", "PlainResidual", "ResnetGenerator", "UNet", "VGG19Features"]
+__all__ = [
+    "FeatureCritic",
+    "IlluminationResidual",
+    "NAFNet",
+    "PatchCritic",
+    "PlainResidual",
+    "ResnetGenerator",
+    "UNet",
+    "VGG19Features",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import gcd
 from typing import Literal
 
 import torch
@@ -12,7 +13,8 @@ from medrestore.networks.frame import pad_to_multiple, require_images
 from medrestore.networks.initialisation import normal_weights
 from medrestore.networks.normalisation import InstanceNorm
 
-Norm = Literal["instance", "batch", "none"]
+Norm = Literal["instance", "group", "batch", "none"]
+_GROUPS = 8  # of group normalisation, where the channels can be divided so
 
 
 class PatchCritic(nn.Module):
@@ -31,8 +33,8 @@ class PatchCritic(nn.Module):
         channels: of the images.
         width: channels after the first convolution, doubled by each further one up to eight times.
         layers: of stride 2.
-        norm: `instance`; `batch` mixes the samples of a batch, which the gradient penalty forbids (arXiv:1704.00028,
-            section 4); or `none`.
+        norm: `instance`; `group` (of up to eight groups of channels); `batch` mixes the samples of a batch, which the
+            gradient penalty forbids (arXiv:1704.00028, section 4); or `none`.
         padding: of every convolution, 2 or 1.
         condition_channels: of the image that each image is judged beside; 0 = it is judged alone, as in DeblurGAN.
     """
@@ -86,11 +88,70 @@ class PatchCritic(nn.Module):
         return self.body(2 * pad_to_multiple(images, 1, self.least) - 1)
 
 
+class FeatureCritic(nn.Module):
+    """Scores overlapping patches of 63 x 63 pixels and hands out what its layers saw: the critic of paper S2.
+
+    S2 compares images by "all convolutional layers" of the critics that are being trained. Five 3x3 convolutions, four
+    of stride 2; the paper leaves the channels open, so they are those of the 70 x 70 PatchGAN: 64, 128, 256, 512, 1.
+    Padding 1, normalisation after the second to the fourth, leaky ReLU 0.2, the last convolution of stride 1 without a
+    sigmoid: 256 x 256 pixels become 16 x 16 scores; 1,555,585 parameters with `instance` or `none`. Every convolution
+    has a bias. Takes [0, 1], works in [-1, 1]. Weights start at N(0, 0.02), biases at 0.
+
+    Args:
+        channels: of the images.
+        width: channels after the first convolution, doubled by each of the next three.
+        norm: `instance`; `group` (of up to eight groups of channels), which keeps an image's contrast between channels;
+            `batch`, which mixes the samples of a batch; or `none`.
+
+    Attributes:
+        layers: how many feature maps `features` returns.
+    """
+
+    layers = 5
+
+    def __init__(self, channels: int = 3, width: int = 64, norm: Norm = "instance") -> None:
+        super().__init__()
+        self.channels = channels
+        widths = [channels, *(width * 2**layer for layer in range(self.layers - 1))]
+        stages: list[nn.Module] = []
+        for index, (before, after) in enumerate(pairwise(widths)):
+            normalised = _norm(norm, after) if index else nn.Identity()
+            stages.append(nn.Sequential(nn.Conv2d(before, after, 3, 2, 1), normalised, nn.LeakyReLU(0.2, inplace=True)))
+        self.stages = nn.ModuleList(stages)
+        self.head = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.apply(normal_weights)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Return the output of every layer after its activation, the scores last.
+
+        Args:
+            images: `(N, C, H, W)` in [0, 1] of any H and W.
+
+        Returns:
+            `layers` maps `(N, C', H', W')`: four of half the size of the one before, rounded up, then the scores
+            `(N, 1, H', W')` of any real numbers.
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        require_images("FeatureCritic", images, self.channels)
+        maps = [2 * images - 1]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return [*maps[1:], self.head(maps[-1])]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score `(N, C, H, W)` in [0, 1]; returns the last of `features`."""
+        return self.features(images)[-1]
+
+
 def _norm(norm: Norm, width: int) -> nn.Module:
     if norm == "instance":
         return InstanceNorm(width)
+    if norm == "group":
+        return nn.GroupNorm(gcd(_GROUPS, width), width)
     if norm == "batch":
         return nn.BatchNorm2d(width, track_running_stats=False)
     if norm == "none":
         return nn.Identity()
-    raise ValueError(f"norm={norm!r} is not known; type instance, batch or none")
+    raise ValueError(f"norm={norm!r} is not known; type instance, group, batch or none")

@@ -4,5 +4,14 @@ from medrestore.tasks.export import load_judge, save_judge
 from medrestore.tasks.judge import AbstractJudge, SetScore
 from medrestore.tasks.lesion_detector import LesionDetector
 from medrestore.tasks.scene_segmenter import SceneSegmenter
+from medrestore.tasks.vessel_segmenter import VesselSegmenter
 
-__all__ = ["AbstractJudge", "LesionDetector", "SceneSegmenter", "SetScore", "load_judge", "save_judge"]
+__all__ = [
+    "AbstractJudge",
+    "LesionDetector",
+    "SceneSegmenter",
+    "SetScore",
+    "VesselSegmenter",
+    "load_judge",
+    "save_judge",
+]

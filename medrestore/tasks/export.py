@@ -17,9 +17,10 @@ from medrestore.errors import MedrestoreError
 from medrestore.tasks.judge import AbstractJudge
 from medrestore.tasks.lesion_detector import LesionDetector
 from medrestore.tasks.scene_segmenter import SceneSegmenter
+from medrestore.tasks.vessel_segmenter import VesselSegmenter
 
 FILE = "judge.safetensors"
-_JUDGES: tuple[type[AbstractJudge], ...] = (LesionDetector, SceneSegmenter)
+_JUDGES: tuple[type[AbstractJudge], ...] = (LesionDetector, SceneSegmenter, VesselSegmenter)
 _TRAINING = ("_target_", "optimizer", "gradient_clip")  # arguments that only a training needs
 
 

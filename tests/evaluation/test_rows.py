@@ -162,3 +162,10 @@ def test_classical_rows_are_tuned_once(tmp_path: Path) -> None:
 
     again = classical_rows(run, run.config, data_of(run), never)
     assert [(row.name, row.parameters) for row in again] == [(row.name, row.parameters) for row in tuned]
+
+
+def test_an_experiment_may_list_its_classical_rows(tmp_path: Path) -> None:
+    clahe = "+evaluation.classical.clahe={_target_: medrestore.classical.Clahe}"
+    run = cervix(tmp_path / "run", "evaluation.classical={}", clahe)
+    rows = classical_rows(run, run.config, data_of(run), lambda items, _: items)
+    assert [(row.name, row.kind) for row in rows] == [("identity", "reference"), ("clahe", "classical")]

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 import torch
 
-from medrestore.networks import PatchCritic
+from medrestore.networks import FeatureCritic, PatchCritic
 
 
 def test_paper_size() -> None:
@@ -72,7 +72,7 @@ def test_scores_are_of_both_signs_and_any_size_works() -> None:
         critic(torch.rand(1, 3, 8, 8))
 
 
-@pytest.mark.parametrize(("norm", "mixes"), [("instance", False), ("none", False), ("batch", True)])
+@pytest.mark.parametrize(("norm", "mixes"), [("instance", False), ("group", False), ("none", False), ("batch", True)])
 def test_only_batch_norm_mixes_samples(norm: str, mixes: bool) -> None:
     torch.manual_seed(0)
     critic = PatchCritic(3, 4, 2, norm=norm).train()  # type: ignore[arg-type]
@@ -80,10 +80,13 @@ def test_only_batch_norm_mixes_samples(norm: str, mixes: bool) -> None:
     beside_second, beside_other = critic(torch.cat([first, second]))[0], critic(torch.cat([first, other]))[0]
     # equal arithmetic gives equal numbers; mixing moves them by far more than rounding
     assert torch.allclose(beside_second, beside_other, atol=1e-6) != mixes
+    critic = FeatureCritic(3, 4, norm=norm).train()  # type: ignore[arg-type]
+    beside_second, beside_other = critic(torch.cat([first, second]))[0], critic(torch.cat([first, other]))[0]
+    assert torch.allclose(beside_second, beside_other, atol=1e-6) != mixes
 
 
 def test_unknown_norm_is_refused() -> None:
-    with pytest.raises(ValueError, match="type instance, batch or none"):
+    with pytest.raises(ValueError, match="type instance, group, batch or none"):
         PatchCritic(norm="layer")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="type 1 or 2"):
         PatchCritic(padding=0)  # type: ignore[arg-type]
@@ -96,3 +99,54 @@ def test_patch_sees_seventy_pixels(padding: Literal[1, 2]) -> None:
     (gradient,) = torch.autograd.grad(critic(image)[0, 0, 17, 17], image)
     rows = gradient[0, 0].abs().sum(dim=1).nonzero()
     assert int(rows.max() - rows.min()) + 1 == 70
+
+
+def test_feature_critic_of_the_retina_paper() -> None:
+    with torch.device("meta"):
+        critic = FeatureCritic()
+        assert sum(p.numel() for p in critic.parameters()) == 1_555_585
+        shapes = [tuple(layer.shape[1:]) for layer in critic.features(torch.empty(1, 3, 256, 256))]
+    assert shapes == [(64, 128, 128), (128, 64, 64), (256, 32, 32), (512, 16, 16), (1, 16, 16)]
+    assert len(shapes) == critic.layers
+
+
+def test_feature_critic_sees_sixty_three_pixels() -> None:
+    critic = FeatureCritic(1, 2, norm="none").double()
+    image = torch.rand(1, 1, 256, 256, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(critic(image)[0, 0, 8, 8], image)
+    for axis in (0, 1):
+        seen = gradient[0, 0].abs().sum(dim=axis).nonzero()
+        assert int(seen.max() - seen.min()) + 1 == 63
+
+
+@pytest.mark.parametrize("norm", ["instance", "none"])
+def test_features_are_those_of_the_layers_after_their_activation(norm: Literal["instance", "none"]) -> None:
+    """Against the convolutions written out; what a later layer does must not change what an earlier one handed out."""
+    torch.manual_seed(0)
+    critic, functional = FeatureCritic(3, 4, norm=norm).double(), torch.nn.functional
+    image = torch.rand(2, 3, 33, 47, dtype=torch.float64)
+    expected, current = [], 2 * image - 1
+    convolutions = [module for module in critic.modules() if isinstance(module, torch.nn.Conv2d)]
+    for index, convolution in enumerate(convolutions):
+        stride = 2 if index < 4 else 1
+        current = functional.conv2d(current, convolution.weight, convolution.bias, stride, padding=1)
+        if norm == "instance" and 1 <= index <= 3:
+            current = functional.instance_norm(current)
+        if index < 4:
+            current = functional.leaky_relu(current, 0.2)
+        expected.append(current)
+    found = critic.features(image)
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(critic(image), found[-1])
+    assert found[-1].min() < 0 or found[-1].max() > 1  # no sigmoid
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 33), (70, 70)])
+@pytest.mark.parametrize("norm", ["instance", "group", "none"])
+def test_feature_critic_takes_any_size_and_learns(size: tuple[int, int], norm: Literal["instance", "none"]) -> None:
+    critic = FeatureCritic(1, 3, norm=norm)  # channels that eight groups do not divide
+    images = torch.rand(2, 1, *size)
+    critic(images).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in critic.parameters())
+    with pytest.raises(ValueError, match="FeatureCritic takes"):
+        critic(torch.rand(1, 3, 8, 8))

@@ -44,12 +44,17 @@ def module(*overrides: str) -> PairedWGAN:
 
 
 def fit(
-    model: pl.LightningModule, directory: Path, epochs: int = 1, count: int = 6, callbacks: list | None = None
+    model: pl.LightningModule,
+    directory: Path,
+    epochs: int = 1,
+    count: int = 6,
+    callbacks: list | None = None,
+    precision: Any = "32-true",
 ) -> None:
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=directory, callbacks=callbacks or [], limit_val_batches=0,
-        log_every_n_steps=1,
+        log_every_n_steps=1, precision=precision,
     )  # fmt: skip
     loader = torch.utils.data.DataLoader(Batches(count), batch_size=2)
     trainer.fit(model, loader, loader)
@@ -59,6 +64,22 @@ def test_critic_steps_updates_of_the_critic_for_each_of_the_generator(tmp_path: 
     model = module("model.critic_steps=5")
     fit(model, tmp_path)
     assert int(model.generator_updates) == 3 and int(model.critic_updates) == 15
+
+
+def test_half_precision_never_uses_the_weights_before_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = module("model.critic_steps=3", "model.critic_optimizer.lr=0.01")
+    original, compared = model.critic.forward, []
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        scores = original(images)
+        if torch.is_autocast_enabled("cpu"):
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+                compared.append(torch.equal(scores.detach(), original(images)))
+        return scores
+
+    monkeypatch.setattr(model.critic, "forward", forward)
+    fit(model, tmp_path, count=2, precision="bf16-mixed")
+    assert len(compared) == 2 * 3 + 1 and all(compared)
 
 
 def test_the_first_stage_leaves_the_critic_alone(tmp_path: Path) -> None:
