@@ -11,39 +11,26 @@ from medrestore.imaging.alignment import Alignment
 from medrestore.imaging.registration import register
 
 
-def registered(before: Image, after: Image) -> Image:
-    """Lay the photograph after an operation over the one before it, which stays untouched.
+def aligned(before: Image, after: Image) -> Alignment:
+    """Find how the photograph after an operation lies over the one before it.
 
     Args:
         before: With its field of view as mask; found where it has none.
         after: The same.
 
-    Returns:
-        `after` in the frame of `before`; its mask is the overlap of both fields of view. Its metadata tell how well it
-        fits: see `laid_over`.
-
     Raises:
         MedrestoreError: No field of view is visible, or the two cannot be registered.
-    """
-    return laid_over(before, after, aligned(before, after))
-
-
-def aligned(before: Image, after: Image) -> Alignment:
-    """Find how the photograph after an operation lies over the one before it.
-
-    Raises:
-        MedrestoreError: As `registered`.
     """
     return register(before.pixels, after.pixels, _field(before), _field(after))
 
 
 def laid_over(before: Image, after: Image, alignment: Alignment) -> Image:
-    """Warp the photograph after an operation into the frame of the one before it.
+    """Warp the photograph after an operation into the frame of the one before it, which stays untouched.
 
     Returns:
-        The image, with the overlap as mask and, in its metadata, `registration_down`, `registration_right` (pixels),
-        `registration_angle` (degrees), `registration_scale`, `registration_correlation_before`,
-        `registration_correlation` and `registration_overlap`.
+        The image, with the overlap of both fields of view as mask and, in its metadata, `registration_down`,
+        `registration_right` (pixels), `registration_angle` (degrees), `registration_scale`,
+        `registration_correlation_before`, `registration_correlation` and `registration_overlap`.
     """
     height, width = before.pixels.shape[-2:]
     numbers = {

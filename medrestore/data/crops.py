@@ -109,7 +109,7 @@ class _Cropper:
             target, degraded = cut(image.pixels, top, left, side), cut(partner.pixels, top, left, side)
         valid = torch.ones(1, side, side)
         if image.mask is not None:
-            valid = cut_shrunk(image.mask.float(), top, left, side, factor).ge(0.999).float()
+            valid = cut_shrunk(image.mask, top, left, side, factor).ge(0.999).float()
         window = window_of(image, settings.window)
         degraded, target = to_unit(degraded, window), to_unit(target, window)
         if side != settings.crop:
@@ -230,7 +230,7 @@ def cut_shrunk(image: Tensor, top: int, left: int, side: int, factor: float) -> 
     if factor == 1:
         return cut(image, top, left, side)
     native = cut(image, round(top * factor), round(left * factor), round(side * factor))
-    return F.interpolate(native[None], size=(side, side), mode="bilinear", antialias=True)[0]
+    return F.interpolate(native[None].float(), size=(side, side), mode="bilinear", antialias=True)[0]
 
 
 def _offset(size: int, crop: int, random: torch.Generator) -> int:

@@ -124,7 +124,8 @@ class _Kept:
 
     @property
     def nbytes(self) -> int:
-        return self.image.pixels.nbytes if self.stored is None else self.stored.nbytes
+        pixels = self.image.pixels if self.stored is None else self.stored
+        return pixels.nbytes + (0 if self.mask is None else self.mask.nbytes)
 
     def get(self) -> Image:
         return self.image if self.stored is None else replace(self.image, pixels=self.stored / 255, mask=self.mask)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from medrestore.data import FundusSource
-from medrestore.data.before_after import registered
+from medrestore.data.before_after import aligned, laid_over
 from medrestore.data.catalogue import Catalogue, Item
 from medrestore.data.splits import split_items
 from medrestore.errors import MedrestoreError
@@ -358,7 +358,7 @@ def test_pairs_are_registered(tmp_path: Path) -> None:
     expected = torch.zeros(1, 128, 128, dtype=torch.bool)
     expected[:, 55:65, 57:68] = True
     assert int((vessels ^ expected).sum()) < 12
-    assert registered(before, image).metadata["registration_right"] == pytest.approx(0, abs=0.2)
+    assert laid_over(before, image, aligned(before, image)).metadata["registration_right"] == pytest.approx(0, abs=0.2)
 
 
 def test_pairs_of_other_eyes_are_told(tmp_path: Path) -> None:
