@@ -104,6 +104,7 @@ def make_data(
         fixed=config.degradation.fixed,
         scale_crop=scale_crop_of(plain(sampling.scale_crop)),
         shrink=float(sampling.shrink),
+        synthetic_sources=float(sampling.synthetic_sources),
         seed=config.seed,
         data_seed=config.data_seed,
     )
@@ -292,6 +293,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*", category=FutureWarning)
     # Loader processes would compete with the training for the same cores; the loader benchmark is the judge.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # A head node of a cluster has SLURM's commands; a run there is no mistake.
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
     warnings.filterwarnings(
         "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
     )

@@ -51,6 +51,8 @@ class CropSettings:
         scale_crop: boxes of random side, resized to `crop`; None = boxes of `crop` pixels.
         shrink: sharp images are shrunk by a random factor from 1 to this before the blur, so that one scanner's pixel
             size and noise do not stand for all; 1 = as they are. Real pairs and images without truth stay as they are.
+        synthetic_sources: without pairs, the share of the degraded images that is made of sharp ones although there are
+            images degraded by nature; 0 = none, as in S2.
     """
 
     crop: int
@@ -62,8 +64,14 @@ class CropSettings:
     data_seed: int
     scale_crop: ScaleCrop | None = None
     shrink: float = 1.0
+    synthetic_sources: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.synthetic_sources <= 1:
+            raise MedrestoreError(
+                f"sampling.synthetic_sources is a share from 0 to 1, found {self.synthetic_sources}; "
+                "type sampling.synthetic_sources=0.5, or 0 for none"
+            )
         if not 1 <= self.shrink <= 8:
             raise MedrestoreError(
                 f"sampling.shrink is a factor from 1 to 8, found {self.shrink}; type sampling.shrink=2, or 1 for none"
@@ -159,50 +167,57 @@ class PairedCrops(Dataset[Pair]):
 class UnpairedCrops(Dataset[Unpaired]):
     """Crops of degraded and of sharp images that do not belong together; indexed by `(epoch, index)`.
 
-    Where the collection has no images degraded by nature, the first half of the groups is degraded and the other half
-    serves as the reference, so that no source ever meets its own truth.
+    Degraded on purpose is a share of the sources (`synthetic_sources`), or all of them where the collection has no
+    images degraded by nature. They are made of the first half of the groups of sharp images, and the other half serves
+    as the reference, so that no source ever meets its own truth.
 
     Attributes:
-        sources: the degraded images, or those to degrade.
+        sources: the images degraded by nature.
+        made: the sharp images to degrade.
         targets: the sharp images.
-        positions: which of the sources each index shows.
+        positions: which of the sources (of `made` where there are none) each index shows.
     """
 
     def __init__(
         self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
     ) -> None:
-        sources = [item for item in items if item.role == "source"]
-        targets = [item for item in items if item.role == "target"]
-        if sources:
-            degradation = Identity()
-        else:
-            groups = sorted({item.group for item in targets}, key=lambda group: seed_of(settings.data_seed, group))
+        self.sources = [item for item in items if item.role == "source"]
+        self.targets = [item for item in items if item.role == "target"]
+        self.made: list[Item] = []
+        self._share = settings.synthetic_sources if self.sources else 1.0
+        if self._share:
+            groups = sorted({item.group for item in self.targets}, key=lambda group: seed_of(settings.data_seed, group))
             first = set(groups[: len(groups) // 2])
-            sources = [item for item in targets if item.group in first]
-            targets = [item for item in targets if item.group not in first]
-        if not sources or not targets:
+            self.made = [item for item in self.targets if item.group in first]
+            self.targets = [item for item in self.targets if item.group not in first]
+        if not self.targets or not (self.sources or self.made):
             raise MedrestoreError(
-                f"unpaired training needs two domains, found {len(sources)} degraded and {len(targets)} sharp images; "
-                "name their roles with dataset.source_roles and dataset.target_roles"
+                f"unpaired training needs two domains, found {len(self.sources)} degraded and {len(self.targets)} "
+                "sharp images; name their roles with dataset.source_roles and dataset.target_roles"
             )
-        self.sources, self.targets = sources, targets
         self._seed = settings.seed
-        larger = max(sources, targets, key=len)
-        self.positions = [index % len(sources) for index in range(len(_positions(store, larger, settings)))]
-        self._source = _Cropper(store, degradation, settings)
-        self._reference = _Cropper(store, Identity(), settings)
+        shown = self.sources or self.made
+        larger = max(shown, self.targets, key=len)
+        self.positions = [index % len(shown) for index in range(len(_positions(store, larger, settings)))]
+        self._source = _Cropper(store, Identity(), settings)
+        self._made = _Cropper(store, degradation, settings)
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def __getitem__(self, where: tuple[int, int]) -> Unpaired:
         epoch, index = where
+        random = generator_of(self._seed, "pick", *where)
+        pick = int(torch.randint(len(self.targets), (), generator=random))
+        if self._share and float(torch.rand((), generator=random)) < self._share:
+            images, cropper, start = self.made, self._made, self.positions[index] % len(self.made)
+        else:
+            images, cropper, start = self.sources, self._source, self.positions[index]
         position, (source, _, source_mask) = _readable(
-            self.sources, self.positions[index], lambda item: self._source.draw(item, "source", epoch, index)
+            images, start, lambda item: cropper.draw(item, "source", epoch, index)
         )
-        pick = int(torch.randint(len(self.targets), (), generator=generator_of(self._seed, "pick", *where)))
         _, (_, reference, reference_mask) = _readable(
-            self.targets, pick, lambda item: self._reference.draw(item, "reference", epoch, index)
+            self.targets, pick, lambda item: self._source.draw(item, "reference", epoch, index)
         )
         return Unpaired(source, reference, source_mask, reference_mask, torch.tensor(position))
 

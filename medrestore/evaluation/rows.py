@@ -40,7 +40,7 @@ def _untuned(config: Any, scale: int) -> list[Method]:
     if config.evaluation.get("classical") is None:
         return rows
     reference = [row for row in rows if row.kind == "reference"]
-    return [*reference, *(build(node) for node in config.evaluation.classical.values())]
+    return [*reference, *(build(node) for node in config.evaluation.classical.values() if node is not None)]
 
 
 def learned_rows(run: Run, memory_bytes: int, device: torch.device) -> list[Method]:

@@ -1,7 +1,7 @@
 """Plain torch networks: generators, critics, the feature extractor. They know nothing of training."""
 
 from medrestore.networks.critics import FeatureCritic, PatchCritic
-from medrestore.networks.illumination import IlluminationResidual
+from medrestore.networks.local_gain import LocalGain
 from medrestore.networks.nafnet import NAFNet
 from medrestore.networks.plain import PlainResidual
 from medrestore.networks.resnet import ResnetGenerator
@@ -10,7 +10,7 @@ from medrestore.networks.vgg import VGG19Features
 
 __all__ = [
     "FeatureCritic",
-    "IlluminationResidual",
+    "LocalGain",
     "NAFNet",
     "PatchCritic",
     "PlainResidual",

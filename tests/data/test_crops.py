@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,11 +175,31 @@ def test_fill_lists_what_cannot_be_read() -> None:
 def test_unpaired_sources_never_meet_their_own_truth() -> None:
     store = ImageStore(Fake(), 3, 10**9)
     data = UnpairedCrops(store, [item(n) for n in range(6)], FocalBlur(), settings())
-    assert not {i.group for i in data.sources} & {i.group for i in data.targets}
+    assert data.made and not data.sources and not {i.group for i in data.made} & {i.group for i in data.targets}
     sample = data[0, 1]
     assert sample.source.shape == sample.reference.shape == (3, 16, 16)
     with pytest.raises(MedrestoreError, match="two domains"):
         UnpairedCrops(store, [item(0, "source")], FocalBlur(), settings())
+
+
+def test_a_share_of_the_sources_is_made_of_sharp_images() -> None:
+    """Images degraded by nature are shown as they are; those made of sharp ones are of groups that are no reference."""
+    store = ImageStore(Fake(), 3, 10**9)
+    items = [item(n, "source" if n < 4 else "target") for n in range(12)]
+    shrunk = settings(crop=40, flips=False)  # a crop of an image degraded by nature is a piece of it
+
+    def natural(data: UnpairedCrops, index: int) -> bool:
+        sample = data[0, index]
+        places = store.get(items[int(sample.key)])[0].pixels.unfold(1, 40, 1).unfold(2, 40, 1)
+        return bool((places == sample.source[:, None, None]).flatten(3).all(-1).all(0).any())
+
+    for share, least, most in ((0.0, 1.0, 1.0), (0.5, 0.35, 0.65), (1.0, 0.0, 0.0)):
+        data = UnpairedCrops(store, items, FocalBlur(), replace(shrunk, synthetic_sources=share, crops_per_image=25))
+        assert bool(data.made) == (share > 0) and len(data.sources) == 4
+        assert not {i.group for i in data.made} & {i.group for i in data.targets}
+        assert least <= sum(natural(data, index) for index in range(len(data))) / len(data) <= most
+    with pytest.raises(MedrestoreError, match=r"share from 0 to 1, found 2; type sampling\.synthetic_sources=0\.5"):
+        settings(synthetic_sources=2)
 
 
 @pytest.mark.parametrize(("top", "left"), [(-5, -3), (30, 2), (-40, 60)])
