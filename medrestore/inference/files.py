@@ -16,13 +16,13 @@ from medrestore.errors import MedrestoreError
 from medrestore.imaging import (
     Image,
     destination,
-    field_of_view,
     frames,
     from_unit,
     is_image,
     read,
     to_unit,
     window_of,
+    within_field,
     write,
 )
 from medrestore.inference.tiling import restore_image
@@ -104,13 +104,10 @@ def _read_one(path: Path, field: bool) -> Image:
     if count > 1:
         raise MedrestoreError(f"{path} holds {count} slices; split it into single images first")
     image = read(path)
-    if not field:
-        return image
     try:
-        seen = field_of_view(image.pixels)
+        return within_field(image) if field else image
     except MedrestoreError as error:
         raise MedrestoreError(f"{path}: {error}") from None
-    return replace(image, mask=seen if image.mask is None else image.mask & seen)
 
 
 def _restore_one(
