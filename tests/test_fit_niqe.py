@@ -102,7 +102,7 @@ def test_few_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pyt
     assert call(monkeypatch, *data, f"output={output}") == 2  # under 200 px: 5 images of 3 x 5 blocks
     told = capsys.readouterr().err.strip()
     assert len(told.splitlines()) == 1 and not output.exists()
-    assert "75 usable blocks of 32 px in 5 images" in told and "need 100" in told and "threshold" not in told
+    assert "75 usable blocks of 32 px in 5 sharp images" in told and "need 100" in told and "threshold" not in told
     assert call(monkeypatch, *data, "block=48", "threshold=0.5", f"output={output}") == 2
     told = capsys.readouterr().err
     assert "30 usable blocks of 48 px" in told and "type block=32 or threshold=0" in told

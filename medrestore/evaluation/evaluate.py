@@ -20,6 +20,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.evaluation import figures, report, tables
 from medrestore.evaluation.assessment import SHARP, Assessment, Context, Section, Table
 from medrestore.evaluation.case_views import case_views, text
+from medrestore.evaluation.learned import Learned
 from medrestore.evaluation.scoring import MetricSettings, Timing, Track, score_cases
 from medrestore.evaluation.statistics import Score, Summary, summarise
 
@@ -131,7 +132,7 @@ def evaluate_methods(
         if finding is not None:
             sections.append(finding.section)
             summaries += finding.summaries
-    sections += [*refused, _timing_section(timing)]
+    sections += [*refused, *_tiles_sections(methods), _timing_section(timing)]
 
     table = _full_reference(summaries)
     verdict: list[str] = []
@@ -207,6 +208,13 @@ def _descriptions(descriptions: Sequence[tuple[str, str, Mapping[str, Any]]]) ->
     writer.writeheader()
     writer.writerows({"key": key, "group": group, **description} for key, group, description in descriptions)
     return written.getvalue()
+
+
+def _tiles_sections(methods: Sequence[Method]) -> list[Section]:
+    """What restoring large images in tiles changed, by row; nothing where all of them fitted whole."""
+    said = [(method.name, method.tiles_said()) for method in methods if isinstance(method, Learned)]
+    lines = [f"'{name}': {text}." for name, text in said if text is not None]
+    return [Section("Tiles", lines, spoken=len(lines))] if lines else []
 
 
 def _timing_section(timing: Timing) -> Section:

@@ -23,7 +23,7 @@ from medrestore.evaluation.statistics import MIN_GROUPS, Comparison, Score, Summ
 LOWER_IS_BETTER = frozenset(
     {
         *("lpips", "lpips_random", "piqe", "niqe", "fitted_niqe", "brisque", "fourier_error"),
-        *("ciede2000", "ciede2000_input", "ciede2000_synthetic"),
+        *("ciede2000", "ciede2000_input", "ciede2000_synthetic", "broken", "invented"),
     }
 )
 UNITS = {"psnr": " dB"}
@@ -41,7 +41,12 @@ _NAMES = {
     "ciede2000": "CIEDE2000",
     "ciede2000_input": "CIEDE2000 to the input",
     "ciede2000_synthetic": "CIEDE2000 (synthetic)",
+    "dice": "Dice",
+    "auc": "AUC",
+    "cldice": "clDice",
+    "iou": "IoU",
 }
+_WAYS = {"frangi": "Frangi", "matched": "matched filter"}  # of finding vessels, before a score's name
 _WIDTH = 120  # of a table that goes into a file or a pipe
 _ALPHA = 0.05
 
@@ -180,8 +185,11 @@ def read_conditions(path: Path) -> dict:
 def heading(metric: str) -> str:
     """A metric's name in a table, with an arrow that points to better."""
     part, _, last = metric.rpartition("/")
-    name = f"{part}: {_NAMES.get(last, last)}" if part else _NAMES.get(last, last)
-    return f"{name} {'↓' if last in LOWER_IS_BETTER else '↑'}"
+    way, _, rest = last.partition("_")
+    if way in _WAYS:
+        part, last = f"{part}, {_WAYS[way]}", rest
+    name = _NAMES.get(last, last)
+    return f"{f'{part}: {name}' if part else name} {'↓' if last in LOWER_IS_BETTER else '↑'}"
 
 
 def layout(summaries: Sequence[Summary]) -> tuple[list[str], list[Row]]:

@@ -1,6 +1,6 @@
 """Images as physical values: read and write PNG, JPEG, TIFF, DICOM and NIfTI, windows to [0, 1] and back."""
 
-from medrestore.imaging.field_of_view import field_of_view, inscribed_box
+from medrestore.imaging.field_of_view import field_of_view, inscribed_box, within_field
 from medrestore.imaging.image import Image, Unit
 from medrestore.imaging.read import SUFFIXES, dicom_header, frames, is_image, read
 from medrestore.imaging.window import WINDOWS, Window, from_unit, to_unit
@@ -24,5 +24,6 @@ __all__ = [
     "read",
     "to_unit",
     "window_of",
+    "within_field",
     "write",
 ]
