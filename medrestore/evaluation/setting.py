@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from medrestore import __version__
 from medrestore.config import compose, plain
+from medrestore.data.catalogue import patients_known
 from medrestore.data.module import Part, RestorationData
 from medrestore.evaluation.assessment import Assessment
 from medrestore.evaluation.evaluate import Setting
@@ -49,6 +50,12 @@ def make_setting(
     if metrics.fourier != "none":
         how = "channels averaged first" if metrics.fourier == "grey" else "mean over channels"
         footnotes.append(f"Fourier error: magnitude spectra, orthonormal FFT of [0, 1] images, {how}, no window")
+    patients = patients_known(data.items(split, role=None))
+    if patients != "known":
+        footnotes.append(
+            f"patients {patients}: every such image is its own group, so one patient's slices may lie in training and "
+            "test, and intervals and p-values may be too narrow"
+        )
     conditions = {
         "degradation": plain(config.degradation),
         "window": str(config.sampling.window),
@@ -60,6 +67,7 @@ def make_setting(
             "psnr_peak": 1.0,
             "ssim_window": 11,
         },
+        "patients": patients,
         "split_hash": _hash(sorted(data.split.items())),
         "degradation_hash": _hash([plain(config.degradation.operator), config.data_seed]),
     }
