@@ -9,7 +9,6 @@ from typing import Any
 from medrestore.config import CONF_DIR, near, targets
 from medrestore.errors import MedrestoreError
 
-
 _SELECTIONS = ("last", "val/psnr", "val/ssim", "psnr_ssim")
 
 

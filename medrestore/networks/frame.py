@@ -69,7 +69,9 @@ def enlargements(network: str, scale: int) -> tuple[int, ...]:
     """
     steps = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
     if scale not in steps:
-        raise MedrestoreError(f"{network} enlarges by 2, 3, 4 or 8, found scale={scale}; type degradation.operator.scale=4")
+        raise MedrestoreError(
+            f"{network} enlarges by 2, 3, 4 or 8, found scale={scale}; type degradation.operator.scale=4"
+        )
     return steps[scale]
 
 

@@ -47,7 +47,9 @@ class RRDBNet(nn.Module):
         reach = list(accumulate(reversed(factors), lambda pixels, factor: -(-(pixels + 1) // factor), initial=2))[-1]
         self.context = 1 + _GROUP * _DENSE * blocks + 1 + reach
         self.first = nn.Conv2d(channels, width, 3, padding=1)
-        self.body = nn.Sequential(*(_Group(width, growth) for _ in range(blocks)), nn.Conv2d(width, width, 3, padding=1))
+        self.body = nn.Sequential(
+            *(_Group(width, growth) for _ in range(blocks)), nn.Conv2d(width, width, 3, padding=1)
+        )
         self.enlarge = nn.Sequential(*(layer for factor in factors for layer in _enlarged(width, factor)))
         self.last = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(width, channels, 3, padding=1)

@@ -1,4 +1,4 @@
-"""The critic of SRGAN (Ledig et al., arXiv:1609.04802, figure 4): scores whole images of any size, without a sigmoid."""
+"""The critic of SRGAN (Ledig et al., arXiv:1609.04802, figure 4): one score an image of any size, no sigmoid."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ def published_srresnet(channels: int, scale: int, slopes: int) -> int:
     blocks = 16 * (2 * (convolution + norm) + slopes)
     steps = {2: [2], 3: [3], 4: [2, 2], 8: [2, 2, 2]}[scale]
     enlarge = sum(64 * 64 * factor**2 * 9 + 64 * factor**2 + slopes for factor in steps)
-    return (channels * 64 * 81 + 64 + slopes) + blocks + (convolution + norm) + enlarge + (64 * channels * 81 + channels)
+    return (
+        (channels * 64 * 81 + 64 + slopes) + blocks + (convolution + norm) + enlarge + (64 * channels * 81 + channels)
+    )
 
 
 def published_rrdb(channels: int, blocks: int, steps: int) -> int:

@@ -18,9 +18,10 @@ from medrestore.checkpoint import load_generator
 from medrestore.config import build, compose
 from medrestore.data.samples import Pair
 from medrestore.losses import MSE, FeatureLoss
+from medrestore.metrics import psnr
 from medrestore.networks import VGG19Features
-from medrestore.run import train
-from medrestore.run_directory import resolved
+from medrestore.run import make_data, train
+from medrestore.run_directory import Run, resolved
 from medrestore.schemes import TwoStageSR
 
 SMALL = [
@@ -224,12 +225,23 @@ RUN = [
 ]
 
 
+def psnr_on_training_images(generator: nn.Module, directory: Path) -> float:
+    """Mean over the first three training images by key, whole, as a user would measure it."""
+    run = Run.load(directory)
+    data = make_data(run.config, directory / "split.csv")
+    cases = [data.case(item) for item in sorted(data.items("train"), key=lambda item: item.key)[:3]]
+    with torch.inference_mode():
+        return float(torch.cat([psnr(generator(case.degraded[None]), case.target[None]) for case in cases]).mean())
+
+
 def test_one_run_keeps_both_stages_and_starts_another(tmp_path: Path) -> None:
     first = train(compose("train", [*RUN, "epochs=4", "pretrain_epochs=2"]), tmp_path / "first").directory
     rows = History(first / "metrics.csv").rows
     assert [row["critic_updates"] for row in rows] == [0, 0, 4, 8]
-    assert all(math.isfinite(row[f"{part}/{score}"]) for row in rows for part in ("train", "val") for score in ("psnr", "ssim"))
+    scores = ("train/psnr", "train/ssim", "val/psnr", "val/ssim")
+    assert all(math.isfinite(row[score]) for row in rows for score in scores)
     pretrained, about = load_generator(first / "pretrained.safetensors")
+    assert rows[1]["train/psnr"] == pytest.approx(psnr_on_training_images(pretrained, first), rel=1e-5)
     assert about["selected"] == "last epoch of the first stage" and about["scale"] == pretrained.scale == 2
     second = ["epochs=1", "pretrain_epochs=0", f"generator_weights={first / 'pretrained.safetensors'}"]
     still = ["model.generator_optimizer.lr=0", "model.ema_decay=0.9", "select=last"]
