@@ -92,9 +92,16 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def resolved(config: Any) -> DictConfig:
-    """A copy without interpolations, as it is saved; a missing value is an error."""
-    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    return OmegaConf.create(container)  # type: ignore[arg-type, return-value]
+    """A copy without interpolations, as it is saved; a missing value is an error.
+
+    Assessments keep theirs: what they take from other keys is what these are when the run is judged again, so that
+    `evaluate ... metrics.niqe_params=FILE` reaches them.
+    """
+    container: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assessments = OmegaConf.select(config, "evaluation.assessments")
+    if assessments is not None:
+        container["evaluation"]["assessments"] = OmegaConf.to_container(assessments, resolve=False)
+    return OmegaConf.create(container)
 
 
 def flat(config: Any, keys: Sequence[str]) -> dict[str, str]:
