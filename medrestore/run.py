@@ -23,6 +23,7 @@ from medrestore.data.module import LoaderSettings, Part, RestorationData, Sample
 from medrestore.data.samples import Pair
 from medrestore.data.scale_crop import scale_crop_of
 from medrestore.evaluation.evaluate import Evaluation, evaluate_methods, show
+from medrestore.evaluation.interpolations import judge_interpolations
 from medrestore.evaluation.rows import baseline_rows, classical_rows, learned_rows
 from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
@@ -162,15 +163,17 @@ def evaluate(
     directory = output or run.directory / ("evaluation" if same_data and split == "test" else f"evaluation_{split}")
     device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
     memory = int(config.evaluation.memory_gb * 2**30)
+    classical = classical_rows(run, config, data, track)
+    interpolations = judge_interpolations(run, config, classical, data, track)
     methods = [
-        *classical_rows(run, config, data, track),
+        *classical,
         *baseline_rows(baselines, run, data, split, memory, device),
         *learned_rows(run, memory, device),
     ]
     assessments = {name: build(node) for name, node in config.evaluation.assessments.items()}
     judge = judge_finder(run, config, data, split, train, device)
     typed = [*overrides, *([f"'baselines=[{','.join(map(str, baselines))}]'"] if baselines else [])]
-    setting = make_setting(run, config, split, data, assessments, judge, typed)
+    setting = make_setting(run, config, split, data, assessments, judge, interpolations, typed)
     evaluation = evaluate_methods(data, methods, setting, directory, track)
     show(evaluation, setting)
     print(f"report: {evaluation.report}")
