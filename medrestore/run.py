@@ -17,7 +17,7 @@ from medrestore.callbacks import Checkpoints, History, Progress, SampleImages, S
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.labelled import LabelledSettings
 from medrestore.data.module import LoaderSettings, Part, RestorationData, Sample
 from medrestore.data.samples import Pair
@@ -105,6 +105,8 @@ def make_data(
         fixed=config.degradation.fixed,
         scale_crop=scale_crop_of(plain(sampling.scale_crop)),
         shrink=float(sampling.shrink),
+        focus=sampling.focus,
+        focus_share=float(sampling.focus_share),
         seed=config.seed,
         data_seed=config.data_seed,
     )

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from medrestore.data.catalogue import Catalogue, Item
-from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops, cut
+from medrestore.data.crop_settings import CropSettings
+from medrestore.data.crops import PairedCrops, UnpairedCrops
+from medrestore.data.cutting import cut
 from medrestore.data.store import ImageStore
 from medrestore.degradations import Downsample, FocalBlur, Identity, Parameters, blur
 from medrestore.errors import MedrestoreError
