@@ -13,6 +13,7 @@ from torch import Tensor
 from medrestore.classical import Method, tune
 from medrestore.data.samples import Case
 from medrestore.evaluation.assessment import Assessment
+from medrestore.evaluation.lesion_focus import LesionFocused
 from medrestore.evaluation.statistics import Score
 from medrestore.metrics import NYQUIST, fourier_error, lpips, psnr, spectral_distance, ssim
 
@@ -61,8 +62,11 @@ def outputs(case: Case, methods: Sequence[Method]) -> Iterator[Output]:
         if method.needs_kernel and case.kernel is None:
             continue
         start = time.perf_counter()
-        restored = method.restore(case.degraded[None], case.kernel if method.needs_kernel else None)
-        image = restored[0].float().clamp(0, 1)
+        if isinstance(method, LesionFocused):
+            restored = method.restore_case(case)
+        else:
+            restored = method.restore(case.degraded[None], case.kernel if method.needs_kernel else None)[0]
+        image = restored.float().clamp(0, 1)
         if case.mask is not None and image.shape == case.degraded.shape:
             image = torch.where(case.mask, image, case.degraded)
         yield Output(method, image, time.perf_counter() - start)

@@ -52,7 +52,7 @@ def ring_distance(first: Tensor, second: Tensor, above: float = 0.0) -> Tensor:
 
 @torch.no_grad()
 def radial_power(image: Tensor) -> Tensor:
-    """Mean power of each ring of frequencies in dB; of white noise of variance v it is 10 log10(v) in every ring.
+    """Mean power of each ring of frequencies in dB; of white noise of variance v it is 10 log10(v), the first apart.
 
     The mean is taken out and a Hann window laid over each channel, so that the borders draw no cross through the
     spectrum; the power of rounding to eight bits is added, and powers are averaged over channels.
