@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from medrestore.callbacks import Checkpoints, History, Progress, SampleImages, StepSeed, track
 from medrestore.checkpoint import load_into, read_training_state, save_generator
@@ -57,7 +58,9 @@ def train(config: DictConfig, directory: Path) -> Run:
         module = build(config.model)
         assert isinstance(module, AbstractRestorer | AbstractJudge)
         if config.generator_weights and isinstance(module, AbstractRestorer):
-            load_into(module.generator, config.generator_weights)
+            for network in (module.generator, module.averaged):
+                if network is not None:
+                    load_into(network, config.generator_weights)
         labelled = module.labelled if isinstance(module, AbstractJudge) else None
         data = make_data(config, directory / "split.csv", type(module).samples, labelled)
         data.prepare("train", "val")
@@ -114,6 +117,7 @@ def make_data(
         workers=loader_workers(hardware.workers, on),
         pin_memory=on == "gpu",
         val_images=sampling.val_images,
+        train_images=sampling.train_images,
         cache_bytes=int(sampling.cache_gb * 1e9),
         split=plain(sampling.split),
         shards=sampling.shards,
@@ -186,16 +190,22 @@ def _network_of(config: Any) -> Any:
 
 
 def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
-    def export_pretrained(module: AbstractRestorer) -> None:
-        network = plain(config.model.generator)
-        save_generator(directory / "pretrained.safetensors", module.exported, network, _about(config, data))
+    def export_pretrained(generator: nn.Module, selected: str) -> None:
+        about = {**_about(config, data), "selected": selected}
+        save_generator(directory / "pretrained.safetensors", generator, plain(config.model.generator), about)
 
     loggers: list[Any] = [History(directory / "metrics.csv")]
     loggers += [build({**node, "directory": str(directory)}) for node in config.logger.values()]
     callbacks: list[pl.Callback] = [
         StepSeed(config.seed),
         Progress(),
-        Checkpoints(directory / "checkpoints", config.select, config.callbacks.checkpoint_minutes, export_pretrained),
+        Checkpoints(
+            directory / "checkpoints",
+            config.select,
+            config.pretrain_select,
+            config.callbacks.checkpoint_minutes,
+            export_pretrained,
+        ),
     ]
     if "generator" in config.model:
         samples = config.callbacks

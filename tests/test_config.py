@@ -76,6 +76,7 @@ def test_hydra_errors_are_one_line_with_the_near_match(override: str, told: str)
         ("epochs=0", "type epochs=1"),
         ("pretrain_epochs=40", "type pretrain_epochs="),
         ("select=psnr", "select=val/psnr"),
+        ("pretrain_select=val/lpips", "pretrain_select=psnr_ssim"),
         ("degradation=downsample", "model.generator.scale=2"),
         ("model=paired_regression", "is not an argument of"),
     ],
@@ -83,6 +84,22 @@ def test_hydra_errors_are_one_line_with_the_near_match(override: str, told: str)
 def test_checks_name_the_override_to_type(override: str, told: str) -> None:
     with pytest.raises(MedrestoreError, match=told):
         check(compose("train", ["experiment=cervix_deblur", override]))
+
+
+def test_batch_must_hold_the_parts_it_is_cut_into() -> None:
+    with pytest.raises(MedrestoreError, match=r"type model\.accumulate=8"):
+        check(compose("train", ["experiment=brain_sr", "model.accumulate=9"]))
+
+
+@pytest.mark.parametrize("budget", ["quick", "paper"])
+@pytest.mark.parametrize("scale", [2, 3, 8])
+def test_super_resolution_follows_the_scale_of_the_degradation(scale: int, budget: str) -> None:
+    for network in ([], ["network@model.generator=rrdb"]):
+        config = compose(
+            "train", ["experiment=brain_sr", f"budget={budget}", f"degradation.operator.scale={scale}", *network]
+        )
+        check(config)
+        assert config.model.generator.scale == scale and config.model.generator.channels == 1
 
 
 def test_crop_must_fit_the_strided_generator() -> None:

@@ -54,6 +54,7 @@ class LoaderSettings:
         workers: loader processes a rank.
         pin_memory: for GPUs.
         val_images: at most this many validation images an epoch; None for all.
+        train_images: as many whole training images are scored beside them, to see a training that overfits.
         cache_bytes: decoded images kept in memory.
         split: sizes of the parts (fractions or counts of images) and `file`.
         crops_per_epoch: at most this many crops an epoch; None for all.
@@ -66,6 +67,7 @@ class LoaderSettings:
     val_images: int | None
     cache_bytes: int
     split: dict[str, float | int | str | None]
+    train_images: int = 0
     shards: int = 1
     crops_per_epoch: int | None = None
 
@@ -182,13 +184,21 @@ class RestorationData(pl.LightningDataModule):
         collate = None if self.labelled is None else collate_labelled
         return ResumableLoader(dataset, sampler, self.loading.workers, self.loading.pin_memory, collate)
 
-    def val_dataloader(self) -> DataLoader:
-        """Whole validation images, one at a time, always degraded in the same way; for judges sharp."""
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """Whole validation images, one at a time, always degraded in the same way; for judges sharp.
+
+        With `train_images` a second loader follows: whole training images in the same way, the first by key, which is
+        a hash, so that they are of many patients.
+        """
         items = self.items("val")[: self.loading.val_images]
         if self.labelled is not None:
             images = self._labelled_images(items, training=False)
             return DataLoader(images, batch_size=1, num_workers=0, collate_fn=collate_labelled)
-        return DataLoader(_WholePairs(self, items), batch_size=1, num_workers=0)
+        loader = DataLoader(_WholePairs(self, items), batch_size=1, num_workers=0)
+        if not self.loading.train_images:
+            return loader
+        seen = sorted(self.items("train"), key=lambda item: item.key)[: self.loading.train_images]
+        return [loader, DataLoader(_WholePairs(self, seen), batch_size=1, num_workers=0)]
 
     def _labelled_images(self, items: Sequence[Item], training: bool) -> LabelledImages | LabelledCrops:
         assert self.labelled is not None

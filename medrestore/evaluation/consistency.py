@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d, pad
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from medrestore.data.samples import Case
 from medrestore.degradations import Downsample
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.assessment import SHARP, Context, Finding, Section, Table
 from medrestore.evaluation.statistics import Score, Summary, summarise
-from medrestore.imaging import Window, window_of
+from medrestore.imaging import Window, to_unit, window_of
 from medrestore.metrics import psnr
 
 _LEVELS = 255
+_UNSEEN = 0.5  # levels by which a window may change the input unnoticed
 _TITLE = "Low-resolution consistency"
 
 
@@ -29,7 +30,7 @@ class Consistency:
 
     Scores are `consistency/psnr` (dB) and `consistency/levels`, the mean absolute difference in levels of 255. The row
     `sharp` is the truth itself: its difference is what noise and rounding do to the input. Where a window cuts physical
-    values off, no output can say what the input was made of: pixels that such values reach count for no row.
+    values off, no output can say what the input was made of: pixels that such values change count for no row.
     """
 
     def __init__(self) -> None:
@@ -91,8 +92,8 @@ class Consistency:
         share = sum(self._shares) / len(self._shares)
         if share < 1:
             lines.append(
-                f"{100 * share:.0f} % of the input's pixels are compared: the others lie outside the mask, or are made "
-                "of values that the window cuts off, which no output could give back."
+                f"{100 * share:.0f} % of the input's pixels are compared: the others lie outside the mask, or values "
+                "that the window cuts off, which no output could give back, changed them."
             )
         return Finding(Section(_TITLE, lines, [table], spoken=len(told)))
 
@@ -110,8 +111,8 @@ class Consistency:
 def comparable(case: Case, operator: Downsample, window: Window | None) -> Tensor:
     """Which pixels of the input an output can be held to, bool `(1, h, w)`.
 
-    Those whose whole block is valid and that the operator made of values inside the window alone. Where there is no
-    truth, a pixel that is black or white in a window stands for values beyond it.
+    Those whose whole block is valid and that values beyond the window changed by less than half a level. Where there
+    is no truth, pixels that are black or white in a window, and those around them, are made of such values.
 
     Args:
         case: with or without truth.
@@ -129,11 +130,10 @@ def comparable(case: Case, operator: Downsample, window: Window | None) -> Tenso
         reach = -(-operator.margin // scale)
         return valid & ~(max_pool2d(cut.float()[None], 2 * reach + 1, stride=1, padding=reach)[0] > 0)
     height, width = case.target.shape[-2:]
-    pixels = case.image.pixels[:, :height, :width]
-    cut = ((pixels < window.low) | (pixels > window.high)).any(dim=0, keepdim=True)
-    margin = operator.margin
-    around = pad(cut.float()[None], (margin,) * 4)
-    return valid & ~(max_pool2d(around, scale + 2 * margin, stride=scale)[0] > 0)
+    pixels = case.image.pixels[:, :height, :width].double()
+    whole = _shrunk((pixels - window.low) / (window.high - window.low), operator)
+    seen = _shrunk(to_unit(pixels, window), operator)
+    return valid & ((whole - seen).abs() < _UNSEEN / _LEVELS).all(dim=0, keepdim=True)
 
 
 def low_resolution_error(restored: Tensor, degraded: Tensor, operator: Downsample, valid: Tensor) -> dict[str, float]:
@@ -148,12 +148,16 @@ def low_resolution_error(restored: Tensor, degraded: Tensor, operator: Downsampl
     Returns:
         `psnr` (infinite where nothing differs) and `levels`; NaN where no pixel counts.
     """
-    small = operator.apply(restored.double(), operator.sample(torch.Generator())).clamp(0, 1)
+    small = _shrunk(restored.double(), operator)
     error = (small - degraded.double()).abs().mean(dim=0, keepdim=True)[valid]
     return {
         "psnr": float(psnr(small[None], degraded.double()[None], mask=valid[None])),
         "levels": float(error.mean()) * _LEVELS,
     }
+
+
+def _shrunk(image: Tensor, operator: Downsample) -> Tensor:
+    return operator.apply(image, operator.sample(torch.Generator())).clamp(0, 1)
 
 
 def _cell(row: Summary | None, digits: int) -> str:

@@ -21,6 +21,8 @@ from medrestore.evaluation import figures, report, tables
 from medrestore.evaluation.assessment import SHARP, Assessment, Context, Section, Table
 from medrestore.evaluation.case_views import case_views, text
 from medrestore.evaluation.interpolations import Interpolations
+from medrestore.evaluation.overfitting import parting
+from medrestore.evaluation.reach import read_history
 from medrestore.evaluation.scoring import MetricSettings, Timing, Track, score_cases
 from medrestore.evaluation.statistics import Score, Summary, summarise
 
@@ -262,6 +264,7 @@ def _report(
         sections=sections,
         cases=views,
         curves=[report.Picture(curves, "training curves")] if curves is not None else [],
+        curve_notes=parting(read_history(setting.history)) if setting.history and curves is not None else [],
         kernels=[report.Picture(figures.kernel_sheet(kernels, [said for _, said in cases.kernels]), "blur kernels")]
         if kernels
         else [],

@@ -71,6 +71,23 @@ def cross_entropy_generator_loss(fake_scores: Tensor) -> Tensor:
     return F.softplus(-fake_scores).mean()
 
 
+def relativistic_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Cross entropy of how much more real than the other kind's average each image looks (arXiv:1807.00734).
+
+    -log s(D(real) - mean D(fake)) - log(1 - s(D(fake) - mean D(real))), the relativistic average as in ESRGAN.
+
+    Args:
+        real_scores: the critic's scores of target images, before any sigmoid.
+        fake_scores: its scores of restored images.
+    """
+    return cross_entropy_critic_loss(real_scores - fake_scores.mean(), fake_scores - real_scores.mean())
+
+
+def relativistic_generator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """The critic's loss with the roles exchanged (arXiv:1809.00219, 3.2); arguments as there."""
+    return relativistic_critic_loss(fake_scores, real_scores)
+
+
 @dataclass(frozen=True)
 class Wasserstein:
     """`wasserstein_critic_loss` and `wasserstein_generator_loss` as one choice in a config."""

@@ -5,6 +5,9 @@ from medrestore.networks.illumination import IlluminationResidual
 from medrestore.networks.nafnet import NAFNet
 from medrestore.networks.plain import PlainResidual
 from medrestore.networks.resnet import ResnetGenerator
+from medrestore.networks.rrdb import RRDBNet
+from medrestore.networks.srgan_critic import SRGANCritic
+from medrestore.networks.srresnet import SRResNet
 from medrestore.networks.unet import UNet
 from medrestore.networks.vgg import VGG19Features
 
@@ -14,7 +17,10 @@ __all__ = [
     "NAFNet",
     "PatchCritic",
     "PlainResidual",
+    "RRDBNet",
     "ResnetGenerator",
+    "SRGANCritic",
+    "SRResNet",
     "UNet",
     "VGG19Features",
 ]
