@@ -88,9 +88,7 @@ def proposing_detector(
     detector, _ = load_judge(Path(where) / FILE)
     if not isinstance(detector, LesionDetector) or detector.patches != "none":
         what = "judges patches" if isinstance(detector, LesionDetector) else f"is a {type(detector).__name__}"
-        raise MedrestoreError(
-            f"evaluation.detector={where} {what}, it finds no lesions; type that of a lesion detector"
-        )
+        raise MedrestoreError(f"evaluation.detector={where} {what} and finds no lesions; name a lesion detector")
     if not detector.usable:
         raise MedrestoreError(
             f"evaluation.detector={where} is not usable: AUC {float(detector.own_score):.3f}, floor {detector.floor}; "

@@ -26,14 +26,14 @@ class MarkedRegions:
     """`lesion/psnr` and `lesion/ssim` of every row inside the marked region: its mask, else the boxes around lesions.
 
     Rows of lesion-focused networks are looked at as well: in how many images they are an interpolation and nothing
-    else, and how much of the marked regions they cover.
+    else, and how many of the marked pixels they change.
     """
 
     def __init__(self) -> None:
         self._context: Context | None = None
         self._seen = self._marked = 0
         self._untouched: dict[str, int] = {}
-        self._covered: dict[str, list[float]] = {}
+        self._changed: dict[str, list[float]] = {}
         self._pictures: list[tuple[bytes, str, str]] = []
 
     def begin(self, context: Context) -> None:
@@ -41,7 +41,7 @@ class MarkedRegions:
         self._context = context
         self._seen = self._marked = 0
         self._untouched = {name: 0 for name in context.kinds if name.startswith(NAME)}
-        self._covered = {name: [] for name in self._untouched}
+        self._changed = {name: [] for name in self._untouched}
         self._pictures = []
 
     def observe(self, case: Case, images: Mapping[str, Tensor]) -> list[Score]:
@@ -80,7 +80,7 @@ class MarkedRegions:
             )
             self._untouched[name] += int(not changed.any())
             if region is not None:
-                self._covered[name].append(float(changed[region].float().mean()))
+                self._changed[name].append(float(changed[region].float().mean()))
 
     def finish(self, scores: Sequence[Score]) -> Finding | None:
         """The table, and what lesion-focused rows did; one line where no image has a region."""
@@ -130,8 +130,8 @@ class MarkedRegions:
         lines = []
         for name, count in self._untouched.items():
             line = f"'{name}' is the interpolation and nothing else in {count} of {self._seen} images, where it has no "
-            covered = self._covered[name]
-            share = f"; it covers {100 * sum(covered) / len(covered):.0f} % of the marked regions" if covered else ""
+            changed = self._changed[name]
+            share = f"; it changes {100 * sum(changed) / len(changed):.0f} % of the marked pixels" if changed else ""
             lines.append(f"{line}region{share}.")
         return lines
 
