@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import pytest
@@ -20,7 +21,7 @@ def test_published_size_and_layers() -> None:
         found = [m for m in critic.modules() if isinstance(m, nn.Conv2d)]
         assert [(m.stride[0], m.out_channels) for m in found] == layers
         assert all(m.kernel_size == (3, 3) for m in found)
-        weights = sum(9 * before * after for before, after in zip([3, *(w for _, w in layers)], [w for _, w in layers]))
+        weights = 9 * sum(before * after for before, after in pairwise([3, *(width for _, width in layers)]))
         norms = 2 * sum(width for _, width in layers[1:])
         dense = 6 * 6 * 512 * 1024 + 1024 + 1024 + 1
         assert sum(p.numel() for p in critic.parameters()) == weights + 64 + norms + dense == 23_563_649
