@@ -18,17 +18,23 @@ def inspect_data(config: Any) -> Any:
     python -m medrestore.inspect_data dataset=ct dataset.root=DIR sampling.window=soft_tissue channels=1
     python -m medrestore.inspect_data dataset=cervix_phantom degradation=motion
     """
+    from dataclasses import replace
+
     from medrestore.callbacks import track
     from medrestore.config import build, plain
     from medrestore.data.audit import audit
     from medrestore.data.splits import PARTS, split_paired, split_unpaired
+    from medrestore.errors import MedrestoreError
     from medrestore.imaging import chosen_window
 
     chosen_window(plain(config.sampling.window))  # refuses an empty one once, before every image is left out for it
     source = build(config.dataset)
     catalogue = source.catalogue()
     sizes: dict[Any, Any] = {part: config.sampling.split[part] for part in PARTS}
-    split = (split_paired if config.paired else split_unpaired)(catalogue.items, sizes, config.data_seed)
+    try:
+        split = (split_paired if config.paired else split_unpaired)(catalogue.items, sizes, config.data_seed)
+    except MedrestoreError as error:  # what there is can be counted all the same
+        split, catalogue = {}, replace(catalogue, notes=(*catalogue.notes, f"no split: {error}"))
     found = audit(source, catalogue, split, lambda items: track(items, "decoding"))
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)

@@ -284,7 +284,7 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
         print(f"left out: {entry.path}: {entry.reason}", file=sys.stderr)
     if len(data.left_out) > 5:
         print(f"left out: {len(data.left_out) - 5} more, listed in the report", file=sys.stderr)
-    for note in data.catalogue.notes:
+    for note in data.notes:
         print(f"note: {note}", file=sys.stderr)
 
 

@@ -35,7 +35,7 @@ from medrestore.data.splits import (
     with_natural,
     write_split,
 )
-from medrestore.data.store import ImageStore
+from medrestore.data.store import ImageStore, smaller_than
 from medrestore.degradations import Degradation
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import chosen_window, to_unit, window_of
@@ -43,6 +43,7 @@ from medrestore.imaging import chosen_window, to_unit, window_of
 Part = Literal["train", "val", "test", "all"]
 Sample = Pair | Unpaired | Boxed | Mapped
 Progress = Callable[[Iterable[Item], str], Iterable[Item]]
+_SMALLEST = 8  # pixels a side that a shrunk image must have: below, networks have nothing to look at
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class RestorationData(pl.LightningDataModule):
         labelled: how a judge wants its images; None for schemes.
         split_file: where `split.csv` of the run is written, or read back when it is there.
         progress: wraps an iterable with a progress bar.
+
+    Attributes:
+        notes: what was left out by rule, what is not known, and what is odd about the training images.
     """
 
     def __init__(
@@ -105,8 +109,10 @@ class RestorationData(pl.LightningDataModule):
         self.split_file = split_file
         self.progress = progress
         chosen_window(crops.window)  # refuses an empty one once, before every image is left out for it
-        self.store = ImageStore(source, channels, loading.cache_bytes)
+        scale = degradation.scale
+        self.store = ImageStore(source, channels, loading.cache_bytes, _SMALLEST * scale if scale > 1 else 1)
         self.catalogue: Catalogue = source.catalogue()
+        self.notes: list[str] = list(self.catalogue.notes)
         self.left_out: list[LeftOut] = list(self.catalogue.left_out)
         self.split = self._split()
 
@@ -148,6 +154,8 @@ class RestorationData(pl.LightningDataModule):
             items = self.items(part, role=None)
             bad = self.store.fill(items, lambda some, part=part: self.progress(some, f"reading {part} images"))
             self.left_out += bad
+            if part == "train" and self.crops.scale_crop is None:
+                self.notes += smaller_than(self.crops.crop, self.store, self.items(part, role=None))
             if not self.items(part, role=None):
                 raise MedrestoreError(
                     f"no readable image in the {part} part ({len(items)} listed); "

@@ -27,19 +27,21 @@ class ImageStore:
         source: where images come from.
         channels: 1 or 3; grey is repeated, colour becomes its luma (ITU-R BT.601).
         budget: bytes of decoded pixels to keep.
+        least: pixels that each side of an image must have, more than 1 where images are shrunk by a factor.
 
     Attributes:
         unreadable: keys of the images that `fill` could not decode.
     """
 
-    def __init__(self, source: Source, channels: int, budget: int) -> None:
+    def __init__(self, source: Source, channels: int, budget: int, least: int = 1) -> None:
         self.source = source
         self.channels = channels
         self.budget = budget
+        self.least = least
         self.used = 0
         self.unreadable: set[str] = set()
         self._kept: dict[str, tuple[_Kept, _Kept | None]] = {}
-        self._areas: dict[str, int] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._boxes: dict[str, Tensor] = {}
 
     def fill(self, items: Sequence[Item], progress: Progress) -> list[LeftOut]:
@@ -55,12 +57,17 @@ class ImageStore:
 
     def area(self, item: Item) -> int:
         """Pixels of an image, 1 when it cannot be read; remembered from its first decoding."""
-        if item.key not in self._areas:
+        height, width = self.size(item)
+        return height * width
+
+    def size(self, item: Item) -> tuple[int, int]:
+        """Height and width of an image, 1 and 1 when it cannot be read; remembered from its first decoding."""
+        if item.key not in self._sizes:
             try:
                 self.get(item)
             except MedrestoreError:
-                return 1
-        return self._areas[item.key]
+                return 1, 1
+        return self._sizes[item.key]
 
     def region_boxes(self, item: Item) -> Tensor:
         """Boxes of what is marked in an image, int64 `(k, 4)`, see `regions`; none where it cannot be read."""
@@ -82,13 +89,20 @@ class ImageStore:
         """The item's image and its degraded partner (real pairs only).
 
         Raises:
-            MedrestoreError: the file cannot be read, or the two images of a real pair do not fit each other.
+            MedrestoreError: the file cannot be read, it is too small, or the two images of a real pair do not fit each
+                other.
         """
         if item.key in self._kept:
             image, partner = self._kept[item.key]
             return image.get(), None if partner is None else partner.get()
         image = _with_channels(self.source.load(item), self.channels)
-        self._areas[item.key] = image.pixels[0].numel()
+        height, width = image.pixels.shape[1:]
+        if min(height, width) < self.least:
+            raise MedrestoreError(
+                f"cannot read {image.source}: it has {width} x {height} pixels, fewer than the {self.least} a side "
+                "that the factor needs; leave it out"
+            )
+        self._sizes[item.key] = height, width
         partner = self.source.load_degraded(item)
         if partner is not None:
             partner = _with_channels(partner, self.channels)
@@ -104,6 +118,20 @@ class ImageStore:
             self._kept[item.key] = kept
             self.used += size
         return image, partner
+
+
+def smaller_than(crop: int, store: ImageStore, items: Sequence[Item]) -> list[str]:
+    """Say in a line how many images are smaller than a crop; no line where none is."""
+    sizes = [store.size(item) for item in items]
+    small = [size for size in sizes if min(size) < crop]
+    if not small:
+        return []
+    height, width = min(small, key=min)
+    fitting = max(8, min(height, width) // 8 * 8)
+    return [
+        f"{len(small)} of {len(sizes)} training images are smaller than a crop of {crop} pixels (the smallest "
+        f"{width} x {height}) and are mirrored beyond their borders; type sampling.crop={fitting} to cut inside all"
+    ]
 
 
 def _valid_in_both(image: Image, partner: Image) -> Image:

@@ -150,6 +150,9 @@ def _scores(
     )
     if left_out:
         text.append(f"Infinite or missing scores are left out of the means of {', '.join(left_out)}.")
+    patients = runs[0].conditions.get("patients", "known")
+    if patients != "known":
+        text.append(f"Patients {patients}: every such image is its own group, intervals may be too narrow.")
     said = "; ".join(f"{name}: {', '.join(map(str, numbers))}" for name, numbers in seeds.items())
     return Section(f"{len(variants)} models, {len(runs)} trainings", [*text, f"Seeds: {said}."], tables)
 

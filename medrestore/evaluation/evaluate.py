@@ -271,7 +271,7 @@ def _report(
         dataset=setting.dataset,
         splits=counts,
         left_out=[(entry.path.name if entry.path else "", entry.reason) for entry in data.left_out],
-        data_notes=data.catalogue.notes,
+        data_notes=data.notes,
         recipe=setting.recipe,
         departures=[report.Departure(*row) for row in setting.departures],
         weights=setting.weights,

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from medrestore import __version__
 from medrestore.config import compose, plain
+from medrestore.data.catalogue import patients_known
 from medrestore.data.module import Part, RestorationData
 from medrestore.degradations import Downsample
 from medrestore.evaluation.assessment import Assessment
@@ -61,6 +62,7 @@ def make_setting(
             "psnr_peak": 1.0,
             "ssim_window": 11,
         },
+        "patients": patients,
         "split_hash": _hash(sorted(data.split.items())),
         "degradation_hash": _hash([plain(config.degradation.operator), config.data_seed]),
     }
@@ -92,6 +94,12 @@ def _footnotes(
 ) -> list[str]:
     """What a reader must know of the scores: images, window, how the small ones were made, each metric's convention."""
     lines = [f"{split} part, window {config.sampling.window}, whole images, PSNR peak 1.0, SSIM 11x11 sigma 1.5"]
+    patients = patients_known(data.items(split, role=None))
+    if patients != "known":
+        lines.append(
+            f"patients {patients}: every such image is its own group, so one patient's slices may lie in training and "
+            "test, and intervals and p-values may be too narrow"
+        )
     operator = data.degradation
     if isinstance(operator, Downsample):
         channels = "one channel" if config.model.generator.channels == 1 else "mean over channels, no Y"

@@ -79,6 +79,7 @@ def build_study(
         "budget": str(about.budget or ""),
         "paper": str(about.get("paper") or ""),
         "dataset": str(conditions.get("dataset", "")),
+        "patients": str(conditions.get("patients", "known")),
         "window": str(plain(config.sampling.window)),
         "conditions": str(conditions["hash"]),
         "scale": str(data.degradation.scale),

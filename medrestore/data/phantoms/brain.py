@@ -106,7 +106,7 @@ class BrainPhantom:
             pixels=torch.from_numpy(pixels)[None],
             spacing=(protocol.field / self.size, protocol.field / self.size),
             unit="signal",
-            window=None,
+            window=protocol.window,
             source=Path(self.name) / f"{item.key}.dcm",
             group=item.group,
             mask=None,
