@@ -231,9 +231,6 @@ class RestorationData(pl.LightningDataModule):
         else:
             scale = self.degradation.scale
             height, width = (size // scale * scale for size in image.pixels.shape[1:])
-            if not height or not width:
-                size = " x ".join(map(str, image.pixels.shape[1:]))
-                raise MedrestoreError(f"{item.path or item.key}: {size} pixels cannot be shrunk by {scale}")
             parameters = self.degradation.sample(generator_of(self.crops.data_seed, "evaluate", item.key))
             degraded = to_unit(self.degradation.apply(image.pixels[:, :height, :width], parameters), window)
             target = target[:, :height, :width]

@@ -62,7 +62,7 @@ def make_setting(
             "psnr_peak": 1.0,
             "ssim_window": 11,
         },
-        "patients": patients,
+        "patients": patients_known(data.items(split, role=None)),
         "split_hash": _hash(sorted(data.split.items())),
         "degradation_hash": _hash([plain(config.degradation.operator), config.data_seed]),
     }
