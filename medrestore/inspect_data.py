@@ -56,7 +56,8 @@ def _preview(config: Any, source: Any, items: list[Any], path: Path) -> Path:
 
     from medrestore.callbacks.samples import error_panel, panel_grid
     from medrestore.config import build, plain
-    from medrestore.data.crops import CropSettings, PairedCrops
+    from medrestore.data.crop_settings import CropSettings
+    from medrestore.data.crops import PairedCrops
     from medrestore.data.store import ImageStore
 
     sampling = plain(config.sampling)

@@ -19,7 +19,7 @@ from medrestore.data.module import Part, RestorationData
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.rows import refuse_leak
 from medrestore.run_directory import Run, resolved
-from medrestore.tasks import AbstractJudge, load_judge, save_judge
+from medrestore.tasks import AbstractJudge, LesionDetector, load_judge, save_judge
 from medrestore.tasks.export import FILE
 
 
@@ -65,6 +65,38 @@ def judge_finder(
         return judge.to(device).eval()
 
     return find
+
+
+def proposing_detector(
+    where: str | None, data: RestorationData, part: Part, device: torch.device
+) -> LesionDetector | None:
+    """The frozen detector that proposes the regions of lesion-focused rows; None where none is named.
+
+    Args:
+        where: its run directory (`evaluation.detector`).
+        data: the images it will look at.
+        part: the part of them.
+        device: where it runs.
+
+    Raises:
+        MedrestoreError: no detector there, one that is not good enough or judges patches, or that has seen the images.
+    """
+    if where is None:
+        return None
+    if not (Path(where) / FILE).is_file():
+        raise MedrestoreError(f"evaluation.detector={where} holds no {FILE}; type the run directory of a detector")
+    detector, _ = load_judge(Path(where) / FILE)
+    if not isinstance(detector, LesionDetector) or detector.patches != "none":
+        what = "judges patches" if isinstance(detector, LesionDetector) else f"is a {type(detector).__name__}"
+        raise MedrestoreError(f"evaluation.detector={where} {what} and finds no lesions; name a lesion detector")
+    if not detector.usable:
+        raise MedrestoreError(
+            f"evaluation.detector={where} is not usable: AUC {float(detector.own_score):.3f}, floor {detector.floor}; "
+            "type evaluation.detector=null for the regions that are marked"
+        )
+    judged = {(item.key, hashed_group(item.group)) for item in data.items(part, None)}
+    refuse_leak(Path(where), judged, f"evaluation.detector={where}")
+    return detector.to(device).eval()
 
 
 def finish_judge(run: Run, judge: AbstractJudge, data: RestorationData, about: dict[str, Any]) -> None:

@@ -18,17 +18,17 @@ from medrestore.callbacks import Checkpoints, History, Progress, SampleImages, S
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.labelled import LabelledSettings
 from medrestore.data.module import LoaderSettings, Part, RestorationData, Sample
 from medrestore.data.samples import Pair
 from medrestore.data.scale_crop import scale_crop_of
 from medrestore.evaluation.evaluate import Evaluation, evaluate_methods, show
-from medrestore.evaluation.rows import baseline_rows, classical_rows, learned_rows
+from medrestore.evaluation.rows import make_rows
 from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
 from medrestore.hardware import accelerator, device_name, loader_workers, precision
-from medrestore.judges import finish_judge, judge_finder
+from medrestore.judges import finish_judge, judge_finder, proposing_detector
 from medrestore.run_directory import Run, locked, resolved, resume_point
 from medrestore.schemes import AbstractRestorer
 from medrestore.tasks import AbstractJudge
@@ -108,6 +108,8 @@ def make_data(
         scale_crop=scale_crop_of(plain(sampling.scale_crop)),
         shrink=float(sampling.shrink),
         synthetic_sources=float(sampling.synthetic_sources),
+        focus=sampling.focus,
+        focus_share=float(sampling.focus_share),
         seed=config.seed,
         data_seed=config.data_seed,
     )
@@ -166,16 +168,12 @@ def evaluate(
     data.prepare(split)
     directory = output or run.directory / ("evaluation" if same_data and split == "test" else f"evaluation_{split}")
     device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
-    memory = int(config.evaluation.memory_gb * 2**30)
-    methods = [
-        *classical_rows(run, config, data, track),
-        *baseline_rows(baselines, run, data, split, memory, device),
-        *learned_rows(run, memory, device),
-    ]
+    detector = proposing_detector(config.evaluation.detector, data, split, device)
+    methods, interpolations = make_rows(run, config, data, split, baselines, detector, device, track)
     assessments = {name: build(node) for name, node in config.evaluation.assessments.items()}
     judge = judge_finder(run, config, data, split, train, device)
     typed = [*overrides, *([f"'baselines=[{','.join(map(str, baselines))}]'"] if baselines else [])]
-    setting = make_setting(run, config, split, data, assessments, judge, typed)
+    setting = make_setting(run, config, split, data, assessments, judge, interpolations, typed)
     evaluation = evaluate_methods(data, methods, setting, directory, track)
     show(evaluation, setting)
     print(f"report: {evaluation.report}")
@@ -244,6 +242,7 @@ def _about(config: Any, data: RestorationData) -> dict[str, Any]:
         "training_data": data.source.name,
         "training_images": len(data.items("train", None)),
         "licence": sorted(data.catalogue.licences),
+        "focus": config.sampling.focus,
         "weights": weights_said(config),
     }
 

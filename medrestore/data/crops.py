@@ -11,71 +11,29 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from medrestore.data.catalogue import Item
+from medrestore.data.crop_settings import CropSettings
+from medrestore.data.cutting import cut, cut_shrunk, draw_offset
 from medrestore.data.samples import Pair, Unpaired
-from medrestore.data.scale_crop import ScaleCrop, resized, resized_mask
+from medrestore.data.scale_crop import resized, resized_mask
 from medrestore.data.seeding import generator_of, seed_of
 from medrestore.data.store import ImageStore
 from medrestore.degradations import Degradation, Frame, Identity
-from medrestore.degradations.apply import mirrored
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
 T = TypeVar("T")
+_Part = tuple[tuple[int, int], tuple[int, int]] | tuple[None, None]
 _MOST_CROPS = 64  # an epoch shows of the largest image
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """How crops are drawn.
-
-    Attributes:
-        crop: side of the target crop in pixels, a multiple of the degradation's scale.
-        crops_per_image: how often an epoch shows each image; `auto` takes as many crops as would cover it, at most 64,
-            so that large photographs are not seen less densely than small ones.
-        flips: random flips and quarter turns; `horizontal` for scenes that are never upside down.
-        window: see `store.window_of`.
-        fixed: one degradation per image for the whole training.
-        seed: the training's seed.
-        data_seed: the data's seed.
-        scale_crop: boxes of random side, resized to `crop`; None = boxes of `crop` pixels.
-        shrink: sharp images are shrunk by a random factor from 1 to this before the blur, so that one scanner's pixel
-            size and noise do not stand for all; 1 = as they are. Real pairs and images without truth stay as they are.
-        synthetic_sources: without pairs, the share of the degraded images that is made of sharp ones although there are
-            images degraded by nature; 0 = none, as in S2.
-    """
-
-    crop: int
-    crops_per_image: int | Literal["auto"]
-    flips: bool | Literal["horizontal"]
-    window: str | Sequence[float]
-    fixed: bool
-    seed: int
-    data_seed: int
-    scale_crop: ScaleCrop | None = None
-    shrink: float = 1.0
-    synthetic_sources: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.synthetic_sources <= 1:
-            raise MedrestoreError(
-                f"sampling.synthetic_sources is a share from 0 to 1, found {self.synthetic_sources}; "
-                "type sampling.synthetic_sources=0.5, or 0 for none"
-            )
-        if not 1 <= self.shrink <= 8:
-            raise MedrestoreError(
-                f"sampling.shrink is a factor from 1 to 8, found {self.shrink}; type sampling.shrink=2, or 1 for none"
-            )
 
 
 class _Cropper:
@@ -101,8 +59,9 @@ class _Cropper:
         factor = self._draw_factor(random) if partner is None and item.role == "target" else 1.0
         height, width = (round(size / factor) for size in image.pixels.shape[1:])
         side = settings.crop if settings.scale_crop is None else settings.scale_crop.draw_side(height, width, random)
-        top = _offset(height, side, random)
-        left = _offset(width, side, random)
+        rows, columns = self._draw_part(item, factor, random)
+        top = draw_offset(height, side, random, rows)
+        left = draw_offset(width, side, random, columns)
         if partner is None:
             margin = operator.margin if parameters.margin is None else parameters.margin
             margin = -(-margin // operator.scale) * operator.scale  # the grid of the shrunk image must not move
@@ -131,6 +90,14 @@ class _Cropper:
             return 1.0
         return math.exp(float(torch.rand((), generator=random, dtype=torch.float64)) * math.log(self.settings.shrink))
 
+    def _draw_part(self, item: Item, factor: float, random: torch.Generator) -> _Part:
+        """Rows and columns of a marked part of the image `factor` times smaller, None for a crop from anywhere."""
+        if self.settings.focus is None or float(torch.rand((), generator=random)) >= self.settings.focus_share:
+            return None, None
+        boxes = self.store.region_boxes(item)
+        x0, y0, x1, y1 = (boxes[int(torch.randint(len(boxes), (), generator=random))] / factor).round().int().tolist()
+        return (y0, y1), (x0, x1)
+
     def _flipped(self, degraded: Tensor, target: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         if self._flip is None:
             return degraded, target, mask
@@ -151,6 +118,8 @@ class PairedCrops(Dataset[Pair]):
         self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
     ) -> None:
         self.items = [item for item in items if item.role == "target"]
+        if settings.focus is not None:
+            self.items = _marked(store, self.items)
         self.positions = _positions(store, self.items, settings)
         self._cropper = _Cropper(store, degradation, settings)
 
@@ -181,6 +150,8 @@ class UnpairedCrops(Dataset[Unpaired]):
     def __init__(
         self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
     ) -> None:
+        if settings.focus is not None:
+            raise MedrestoreError("sampling.focus needs pairs, this scheme is unpaired; type sampling.focus=null")
         self.sources = [item for item in items if item.role == "source"]
         self.targets = [item for item in items if item.role == "target"]
         self.made: list[Item] = []
@@ -222,6 +193,17 @@ class UnpairedCrops(Dataset[Unpaired]):
         return Unpaired(source, reference, source_mask, reference_mask, torch.tensor(position))
 
 
+def _marked(store: ImageStore, items: Sequence[Item]) -> list[Item]:
+    """The images in which something is marked."""
+    marked = [item for item in items if len(store.region_boxes(item))]
+    if not marked:
+        raise MedrestoreError(
+            f"sampling.focus=region: in none of the {len(items)} training images of {store.source.name} a region is "
+            "marked; type sampling.focus=null, or a data set with masks or boxes of lesions"
+        )
+    return marked
+
+
 def _positions(store: ImageStore, items: Sequence[Item], settings: CropSettings) -> list[int]:
     """Which image each index of an epoch shows."""
     if settings.crops_per_image == "auto":
@@ -230,29 +212,6 @@ def _positions(store: ImageStore, items: Sequence[Item], settings: CropSettings)
         counts = [settings.crops_per_image] * len(items)
     turns = range(max(counts, default=0))
     return [position for turn in turns for position, count in enumerate(counts) if turn < count]
-
-
-def cut(image: Tensor, top: int, left: int, side: int) -> Tensor:
-    """Cut a square `(C, side, side)` from `(C, H, W)`; beyond the border the image is mirrored, edge not repeated."""
-    height, width = image.shape[1:]
-    if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
-        return image[:, top : top + side, left : left + side]
-    return image[:, mirrored(top, side, height)][:, :, mirrored(left, side, width)]
-
-
-def cut_shrunk(image: Tensor, top: int, left: int, side: int, factor: float) -> Tensor:
-    """`cut` from the image `factor` times smaller: antialiased, in the image's own unit."""
-    if factor == 1:
-        return cut(image, top, left, side)
-    native = cut(image, round(top * factor), round(left * factor), round(side * factor))
-    return F.interpolate(native[None].float(), size=(side, side), mode="bilinear", antialias=True)[0]
-
-
-def _offset(size: int, crop: int, random: torch.Generator) -> int:
-    """Where a crop starts; an image smaller than the crop is centred and mirrored."""
-    if size <= crop:
-        return -((crop - size) // 2)
-    return int(torch.randint(size - crop + 1, (), generator=random))
 
 
 def _readable(items: Sequence[Item], index: int, draw: Callable[[Item], T]) -> tuple[int, T]:

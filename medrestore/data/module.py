@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source, hashed_group
-from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops
+from medrestore.data.crop_settings import CropSettings
+from medrestore.data.crops import PairedCrops, UnpairedCrops
 from medrestore.data.labelled import (
     Boxed,
     LabelledCrops,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from medrestore.data.catalogue import Item, LeftOut, Source
+from medrestore.data.regions import marked_region, part_boxes
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
 
+_log = logging.getLogger(__name__)
 Progress = Callable[[Iterable[Item]], Iterable[Item]]
 
 
@@ -39,6 +42,7 @@ class ImageStore:
         self.unreadable: set[str] = set()
         self._kept: dict[str, tuple[_Kept, _Kept | None]] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
+        self._boxes: dict[str, Tensor] = {}
 
     def fill(self, items: Sequence[Item], progress: Progress) -> list[LeftOut]:
         """Decode every item once, keep what fits, and return those that cannot be read, with the reason."""
@@ -64,6 +68,22 @@ class ImageStore:
             except MedrestoreError:
                 return 1, 1
         return self._sizes[item.key]
+
+    def region_boxes(self, item: Item) -> Tensor:
+        """Boxes of what is marked in an image, int64 `(k, 4)`, see `regions`; none where it cannot be read."""
+        if item.key not in self._boxes:
+            try:
+                self._boxes[item.key] = self._read_boxes(item)
+            except MedrestoreError as error:
+                _log.warning("%s: its marked region is not used: %s", item.path or item.key, error)
+                self._boxes[item.key] = torch.zeros(0, 4, dtype=torch.int64)
+        return self._boxes[item.key]
+
+    def _read_boxes(self, item: Item) -> Tensor:
+        known = {**self.source.annotations(item), "region": self.source.load_mask(item)}
+        height, width = self.get(item)[0].pixels.shape[-2:]
+        region = marked_region(known, height, width)
+        return torch.zeros(0, 4, dtype=torch.int64) if region is None else part_boxes(region)
 
     def get(self, item: Item) -> tuple[Image, Image | None]:
         """The item's image and its degraded partner (real pairs only).

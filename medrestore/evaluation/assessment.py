@@ -11,6 +11,7 @@ from torch import Tensor
 
 from medrestore.classical import MethodKind
 from medrestore.data.samples import Case
+from medrestore.degradations import Degradation
 from medrestore.evaluation.statistics import Score, Summary
 
 SHARP = "sharp"  # the target itself as a row, where a judge looks at it
@@ -75,6 +76,7 @@ class Context:
         output: folder for files of its own.
         references: the sharp training images one by one, `(C, H, W)` in [0, 1] with the mask bool `(1, H, W)` where
             there is one, in an order that mixes patients; None where nothing can be fitted to them.
+        degradation: what made the degraded images of the sharp ones; None where nothing is asked of it.
     """
 
     kinds: Mapping[str, MethodKind]
@@ -84,6 +86,7 @@ class Context:
     judge: Callable[[str], Any] | None
     output: Path
     references: Callable[[], Iterator[tuple[Tensor, Tensor | None]]] | None = None
+    degradation: Degradation | None = None
 
 
 class Table(NamedTuple):

@@ -20,6 +20,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.evaluation import figures, report, tables
 from medrestore.evaluation.assessment import SHARP, Assessment, Context, Section, Table
 from medrestore.evaluation.case_views import case_views, text
+from medrestore.evaluation.interpolations import Interpolations
 from medrestore.evaluation.learned import Learned
 from medrestore.evaluation.overfitting import parting
 from medrestore.evaluation.reach import read_history
@@ -71,6 +72,7 @@ class Setting:
         window: `sampling.window`.
         conditions: what the scores depend on besides the images.
         footnotes: lines below the table.
+        interpolations: how they did on validation; None where the scale stays.
         history: the training's `metrics.csv`, or None.
         dataset: one line.
         recipe: the recipe the run is held against.
@@ -91,6 +93,7 @@ class Setting:
     window: str | Sequence[float]
     conditions: Mapping[str, Any]
     footnotes: Sequence[str]
+    interpolations: Interpolations | None
     history: Path | None
     dataset: str
     recipe: str
@@ -119,7 +122,7 @@ def evaluate_methods(
     learned = [method.name for method in methods if method.kind == "learned"]
     shown = "restored" if "restored" in learned else learned[-1] if learned else reference
     sharp = partial(data.references, "train")
-    context = Context(kinds, reference, shown, setting.window, setting.judge, directory, sharp)
+    context = Context(kinds, reference, shown, setting.window, setting.judge, directory, sharp, data.degradation)
     assessments, refused = _begun(setting.assessments, context)
 
     cases = _Counted(data, setting)
@@ -128,18 +131,18 @@ def evaluate_methods(
         track(cases, f"judging {len(cases)} images"), methods, setting.metrics, list(assessments.values()), timing
     )
     summaries = summarise(scores, {**kinds, **_EXTRA_KINDS}, reference)
-    sections: list[Section] = []
-    for assessment in assessments.values():
-        finding = assessment.finish(scores)
-        if finding is not None:
-            sections.append(finding.section)
-            summaries += finding.summaries
+    findings = [assessment.finish(scores) for assessment in assessments.values()]
+    if setting.interpolations is not None:
+        findings.insert(0, setting.interpolations.finding)
+    sections = [finding.section for finding in findings if finding is not None]
+    summaries += [summary for finding in findings if finding is not None for summary in finding.summaries]
     sections += [*refused, *_tiles_sections(methods), _timing_section(timing)]
 
     table = _full_reference(summaries)
     verdict: list[str] = []
     if learned and table:
-        verdict = tables.verdict(table, scores, reference=reference, learned=shown)
+        rival = None if setting.interpolations is None else setting.interpolations.best
+        verdict = tables.verdict(table, scores, reference=reference, learned=shown, rival=rival)
     tables.write_scores(directory / "scores.csv", scores)
     tables.write_summary(directory / "summary.csv", summaries)
     tables.save_text(directory / "summary.md", tables.markdown_table(table))

@@ -23,10 +23,11 @@ from medrestore.evaluation.statistics import MIN_GROUPS, Comparison, Score, Summ
 LOWER_IS_BETTER = frozenset(
     {
         *("lpips", "lpips_random", "piqe", "niqe", "fitted_niqe", "brisque", "fourier_error"),
-        *("ciede2000", "ciede2000_input", "ciede2000_synthetic", "broken", "invented"),
+        *("ciede2000", "ciede2000_input", "ciede2000_synthetic", "broken", "invented", "spectral_distance", "levels"),
+        *("distance_all", "distance_above"),
     }
 )
-UNITS = {"psnr": " dB"}
+UNITS = {"psnr": " dB", "spectral_distance": " dB"}
 _NAMES = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
@@ -37,6 +38,10 @@ _NAMES = {
     "brisque": "BRISQUE",
     "fourier_error": "Fourier error",
     "fitted_niqe": "NIQE (fitted)",
+    "spectral_distance": "spectral distance (dB)",
+    "distance_all": "distance (dB)",
+    "distance_above": "distance above the input's Nyquist (dB)",
+    "levels": "mean error (levels of 255)",
     "entropy": "entropy (bits)",
     "ciede2000": "CIEDE2000",
     "ciede2000_input": "CIEDE2000 to the input",
@@ -327,11 +332,12 @@ def verdict(
     reference: str,
     learned: str = "restored",
     metric: str = "psnr",
+    rival: str | None = None,
 ) -> list[str]:
     """Say in plain sentences whether the learned row helps.
 
-    It is held against the reference row and against the best row of kind "classical"; oracle rows are named but take
-    no part, because they are given what nobody knows.
+    It is held against the reference row and against the best row of kind "classical" on these images, or the one that
+    was the best on validation images; oracle rows are named but take no part, because they are given what nobody knows.
 
     Args:
         summaries: the table.
@@ -339,6 +345,7 @@ def verdict(
         reference: the row that stands for doing nothing.
         learned: the trained row.
         metric: the metric to judge by.
+        rival: the best row on validation images; None where none was chosen there.
 
     Returns:
         One sentence or a few an entry, to be printed one below the other.
@@ -348,13 +355,15 @@ def verdict(
     if learned not in rows or reference not in rows:
         absent = learned if learned not in rows else reference
         return [f"No verdict: there is no {label} of '{absent}' on these images (no truth to compare with?)."]
-    others = [reference]
+    others = {reference: f"the reference row '{reference}'"}
     classical = [row for row in rows.values() if row.kind == "classical" and row.method != reference]
-    if classical:
-        others.append((min if metric in LOWER_IS_BETTER else max)(classical, key=_mean).method)
+    if rival in rows:
+        others[rival] = f"the {'reference ' if rival == reference else ''}row '{rival}', the best on validation,"
+    elif classical:
+        best = (min if metric in LOWER_IS_BETTER else max)(classical, key=_mean).method
+        others[best] = f"the best classical row '{best}'"
     lines = []
-    for other in others:
-        name = f"the {'reference' if other == reference else 'best classical'} row '{other}'"
+    for other, name in others.items():
         lines.append(_sentence(rows[learned], rows[other], name, compare(scores, learned, other, metric)))
     if not classical:
         lines.append("There is no classical row to compare with.")

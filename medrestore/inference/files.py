@@ -70,6 +70,8 @@ def restore_files(
         raise MedrestoreError(f"output={output} is the input folder; type another output, the input is never replaced")
     setting = window if window is not None else about["window"]
     failed: list[tuple[Path, str]] = []
+    if about.get("focus"):
+        print("note: this generator has seen marked regions alone; it is used on whole images here", file=sys.stderr)
     notes: set[str] = set()
     restored = 0
     for path in track(files, "restoring"):
