@@ -6,6 +6,7 @@ Hydra's own errors become one line with the nearest known name.
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -30,8 +31,13 @@ TARGET_PACKAGES = [
 ]
 
 
-def compose(name: str, overrides: list[str]) -> Any:
+def compose(name: str, overrides: list[str], hydra: bool = False) -> Any:
     """Compose `conf/<name>.yaml` with overrides such as `["experiment=cervix_deblur", "seed=1"]`.
+
+    Args:
+        name: of the root file.
+        overrides: as typed.
+        hydra: whether Hydra's own settings are wanted under the key `hydra`.
 
     Returns:
         The DictConfig (struct mode on).
@@ -51,7 +57,7 @@ def compose(name: str, overrides: list[str]) -> Any:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
             try:
-                return hydra_compose(name, given)
+                return hydra_compose(name, given, return_hydra_config=hydra)
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 raise MedrestoreError(_explain(name, given, error, hydra_compose)) from None
     finally:
@@ -121,8 +127,9 @@ def register_resolvers() -> None:
         OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True)
 
 
+@functools.cache
 def _run_id() -> str:
-    """The name of a run directory: the time, or what all ranks of one job agree on."""
+    """The name of a run directory: the time, or what all ranks of one job agree on. One a process."""
     from datetime import datetime
 
     for variable in ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
@@ -176,6 +183,12 @@ def near(word: str, known: Any) -> str:
 def key_of(override: str) -> str:
     """The key of `+a.b=c`: `a.b`."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def quoted(text: str) -> str:
+    """A text as Hydra's grammar reads it back unchanged."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _has(config: Any, key: str) -> bool:
