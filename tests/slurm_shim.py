@@ -25,7 +25,8 @@ if name == "sbatch" and arguments[0] == "--run":
         queued = state / f"4242_{task}"
         ids = {"SLURM_JOB_ID": str(4243 + task), "SLURM_ARRAY_JOB_ID": "4242", "SLURM_ARRAY_TASK_ID": str(task)}
         ids |= dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"), "0")
-        subprocess.run(["bash", arguments[1]], env={**os.environ, **ids, "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1"})
+        ids |= dict.fromkeys(("SLURM_NTASKS", "SLURM_JOB_NUM_NODES"), "1")
+        subprocess.run(["bash", arguments[1]], env={**os.environ, **ids})
         queued.unlink()
 elif name == "sbatch":
     text = pathlib.Path(arguments[-1]).read_text()

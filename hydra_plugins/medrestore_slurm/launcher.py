@@ -12,8 +12,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-
-# Not a file of conf/, because Hydra would hold it against the schema of hydra-submitit-launcher where that is installed.
+# Not a file of conf/: Hydra would hold it against the schema of hydra-submitit-launcher where that is installed.
 _DEFAULTS = {
     "_target_": "hydra_plugins.medrestore_slurm.launcher.SlurmLauncher",
     "partition": None,  # the cluster's default
@@ -26,7 +25,7 @@ _DEFAULTS = {
     "array_parallelism": 256,
     "signal_seconds": 120,
     "setup": [],  # such as ['module load cuda']
-    "additional_parameters": {},  # such as {constraint: a100}
+    "additional_parameters": None,  # such as {constraint: a100}
     "poll_seconds": 15,
 }
 ConfigStore.instance().store("submitit_slurm", _DEFAULTS, group="hydra/launcher", provider="medrestore")
@@ -48,7 +47,7 @@ class SlurmLauncher(Launcher):
         array_parallelism: jobs that run at a time.
         signal_seconds: how long before the time limit a job gets SIGUSR1.
         setup: shell lines before the job.
-        additional_parameters: anything else that sbatch takes.
+        additional_parameters: anything else that sbatch takes, as its long options are called.
         poll_seconds: how often the queue is asked.
     """
 
@@ -64,7 +63,7 @@ class SlurmLauncher(Launcher):
         array_parallelism: int,
         signal_seconds: int,
         setup: Sequence[str],
-        additional_parameters: Mapping[str, Any],
+        additional_parameters: Mapping[str, Any] | None,
         poll_seconds: float,
     ) -> None:
         self.poll_seconds = poll_seconds
@@ -78,7 +77,7 @@ class SlurmLauncher(Launcher):
             "mem_gb": mem_gb,
             "slurm_array_parallelism": array_parallelism,
             "slurm_setup": list(setup),
-            "slurm_additional_parameters": {"signal": f"USR1@{signal_seconds}", **additional_parameters},
+            "slurm_additional_parameters": {"signal": f"USR1@{signal_seconds}", **(additional_parameters or {})},
         }
         self.config: DictConfig
         self.hydra_context: HydraContext
