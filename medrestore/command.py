@@ -19,7 +19,7 @@ _PATH_KEYS = (
     "dataset.root", "dataset.degraded", "dataset.target", "sampling.split.file", "run", "input", "output", "ckpt",
     "generator_weights", "feature_weights", "metrics.lpips_weights", "hydra.run.dir", "dataset.natural", "judge",
     "runs", "base", "baselines", "metrics.niqe_params", "metrics.brisque_params", "metrics.fitted_niqe",
-    "dataset.source", "dataset.before", "dataset.after", "answers",
+    "dataset.source", "dataset.before", "dataset.after", "answers", "hydra.sweep.dir", "hydra.sweeper.storage",
 )  # fmt: skip
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_/.\-:+@%\\]*\Z")
 
@@ -148,5 +148,8 @@ def _help(name: str, purpose: str) -> str:
         options = sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml"))
         if options:
             lines.append(f"  {group}={'|'.join(options)}")
+    if name == "train":
+        sweeps = "|".join(sorted(p.stem for p in (CONF_DIR / "sweep").glob("*.yaml")))
+        lines += ["  hydra/launcher=gpu_pool|submitit_slurm", "  hydra/sweeper=tpe", f"  +sweep={sweeps}"]
     keys = body.split("\nhydra:")[0].partition("# Keys")[2].partition("\n")[2]
     return "\n".join([*lines, "", "keys:", *(f"  {line}" for line in keys.splitlines() if line.strip())])

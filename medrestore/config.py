@@ -140,18 +140,22 @@ def _run_id() -> str:
 
 def _explain(name: str, overrides: list[str], error: Exception, compose_again: Callable[..., Any]) -> str:
     """One line for a Hydra error, with the nearest known name."""
+    from hydra.core.global_hydra import GlobalHydra
+
     text = str(error)
     missing = re.search(r"Could not find '([^']+)'", text)
     if missing:
         group, _, option = missing.group(1).rpartition("/")
-        options = sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml")) if group else []
+        loader = GlobalHydra.instance().config_loader()
+        options = sorted(loader.get_group_options(group)) if group else []
         return f"unknown option {group}={option}{near(option, options)}; there are: {', '.join(options)}"
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown.group(1)
         rest = [o for o in overrides if key_of(o) != key]
         try:
-            known = list(_flat_keys(compose_again(name, rest))) + [p.name for p in CONF_DIR.iterdir() if p.is_dir()]
+            composed = compose_again(name, rest, return_hydra_config=key.startswith("hydra."))
+            known = list(_flat_keys(composed)) + [p.name for p in CONF_DIR.iterdir() if p.is_dir()]
         except Exception:  # a second mistake in the same line: the first one is told, without a suggestion
             known = []
         return f"unknown key {key!r}{near(key, known)}"

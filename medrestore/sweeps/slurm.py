@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import sys
 import time
@@ -91,7 +93,8 @@ def _submit(jobs: Sequence[ChildJob], sweep_dir: Path, sbatch: Mapping[str, Any]
     try:
         executor = submitit.AutoExecutor(folder=sweep_dir / ".submitit" / "%j", cluster="slurm")
         executor.update_parameters(name="medrestore", tasks_per_node=count, **gpus, **given)
-        return executor.map_array(run_alone, list(jobs))
+        with contextlib.redirect_stderr(io.StringIO()):  # what sbatch says comes with the error as well
+            return executor.map_array(run_alone, list(jobs))
     except (RuntimeError, ValueError, OSError, UncompletedJobError) as error:
         where = "type hydra/launcher=gpu_pool for this machine" if "srun" in str(error) else "see hydra.launcher.*"
         raise MedrestoreError(f"SLURM takes no jobs: {' '.join(str(error).split())[-300:]}; {where}") from None

@@ -47,7 +47,7 @@ def test_what_sbatch_refuses_is_one_line(tmp_path: Path) -> None:
 
 def test_real_trainings_return_their_metric(tmp_path: Path) -> None:
     arguments = ["-m", "experiment=cervix_deblur", *TINY, *TINY_WGAN, "epochs=1", "pretrain_epochs=0", "seed=1,2"]
-    done = command([*arguments, *SLURM, "hydra.launcher.mem_gb=4", "evaluation.run=false"], tmp_path, dict(os.environ))
+    done = command([*arguments, *SLURM, "hydra.launcher.mem_gb=2", "evaluation.run=false"], tmp_path, dict(os.environ))
     assert done.returncode == 0, done.stderr
     (sweep,) = tmp_path.glob("outputs/cervix_deblur/sweep_*")
     assert [row["state"] for row in table(sweep)] == ["done", "done"]
