@@ -84,16 +84,18 @@ class TpeSweeper(Sweeper):
 
     def _study(self, directory: Path, arguments: list[str]) -> tuple[Any, list[str]]:
         """The study, and the overrides that all its trials share."""
+        from medrestore.errors import MedrestoreError
+
         try:
             import optuna  # noqa: F401
         except ImportError:
-            from medrestore.errors import MedrestoreError
-
             raise MedrestoreError("hydra/sweeper=tpe needs optuna; type pip install 'medrestore[sweep]'") from None
         from medrestore.sweeps.overrides import swept
         from medrestore.sweeps.space import distribution
         from medrestore.sweeps.study import Search, SharedStudy, identity, shared_overrides
 
+        if self.direction not in ("maximize", "minimize"):
+            raise MedrestoreError(f"hydra.sweeper.direction={self.direction}; type maximize or minimize")
         space = {override.get_key_element(): distribution(override) for override in swept(self.config.hydra)}
         fixed = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         fixed = [line for line in fixed if line.partition("=")[0] not in space]

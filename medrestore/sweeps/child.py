@@ -66,7 +66,7 @@ class ChildJob:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=dict(environment),
+                env={**environment, "PYTHONUNBUFFERED": "1"},  # a kill must not swallow the last lines
                 start_new_session=True,  # Ctrl-C goes to the leader, which ends its jobs in order
             )
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medrestore.config import key_of
 from medrestore.errors import MedrestoreError
@@ -37,7 +37,7 @@ class Search:
     space: Mapping[str, Any]
     fixed: Sequence[str]
     objective: str
-    direction: str
+    direction: Literal["maximize", "minimize"]
 
     def described(self) -> dict[str, Any]:
         """As it is kept with the study."""

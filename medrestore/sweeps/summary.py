@@ -101,7 +101,8 @@ def lead(start: Callable[[], Any], directory: Path) -> int:
         write(summary)
         show(summary)
     if interrupted:
-        print("medrestore: interrupted; the same command with ckpt=last goes on", file=sys.stderr)
+        again = f"the same command with hydra.sweep.dir={directory} ckpt=last"
+        print(f"medrestore: interrupted; to go on: {again}", file=sys.stderr)
         return INTERRUPTED
     states = [job.state for job in summary.jobs] if summary is not None else []
     good = sum(state in ("done", "pruned") for state in states)
@@ -120,7 +121,7 @@ def gather(directory: Path) -> Summary | None:
     for path in sorted(directory.rglob(FILE), key=lambda path: _natural(path.parent.relative_to(directory))):
         result = read_result(path.parent)
         if result is not None:
-            given = dict(override.partition("=")[::2] for override in result.overrides)
+            given = {key: value for key, _, value in (override.partition("=") for override in result.overrides)}
             values = {key.lstrip("+"): given.get(key, "") for key in keys}
             jobs.append(Job(str(path.parent.relative_to(directory)), values, result))
     direction = config.hydra.sweeper.get("direction")

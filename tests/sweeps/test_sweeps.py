@@ -89,7 +89,7 @@ def test_no_job_outlives_its_pool(number: signal.Signals, tmp_path: Path) -> Non
         time.sleep(0.05)
     assert not (tmp_path / "sweep" / "2").exists()
     if number == signal.SIGTERM:
-        assert leader.returncode == 130 and "ckpt=last goes on" in err
+        assert leader.returncode == 130 and f"hydra.sweep.dir={tmp_path / 'sweep'} ckpt=last" in err
         assert [row["state"] for row in table(tmp_path / "sweep")] == ["stopped", "stopped"], out
 
 
