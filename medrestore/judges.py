@@ -18,7 +18,7 @@ from medrestore.data.catalogue import hashed_group
 from medrestore.data.module import Part, RestorationData
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.rows import refuse_leak
-from medrestore.run_directory import Run, resolved
+from medrestore.run_directory import Run, in_turn, resolved
 from medrestore.tasks import AbstractJudge, LesionDetector, load_judge, save_judge
 from medrestore.tasks.export import FILE
 
@@ -51,8 +51,10 @@ def judge_finder(
                     f"judge={config.judge} holds no {FILE}; type judge=auto, or the run directory that "
                     f"`python -m medrestore.train experiment={experiment}` printed"
                 )
-            print(f"training the judge {experiment} once for these data, into {directory}", file=sys.stderr)
-            train(_ready(recipe, run, directory), directory)
+            with in_turn(directory):
+                if not (directory / FILE).exists():
+                    print(f"training the judge {experiment} once for these data, into {directory}", file=sys.stderr)
+                    train(_ready(recipe, run, directory), directory)
         judge, _ = load_judge(directory / FILE)
         wanted = str(recipe.model._target_).rpartition(".")[2]
         if type(judge).__name__ != wanted:

@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from medrestore.callbacks import Checkpoints, History, Progress, SampleImages, StepSeed, track
+from medrestore.callbacks import Checkpoints, History, Progress, Pruning, SampleImages, StepSeed, track
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
@@ -48,7 +48,8 @@ def train(config: DictConfig, directory: Path) -> Run:
         MedrestoreError: the configuration, the data or the checkpoint are not usable.
     """
     notes = check(config)
-    with locked(directory):
+    # a job that is started again may meet the one before it, which saves and ends
+    with locked(directory, patience=20.0 if config.ckpt == "last" else 0.0):
         resume = resume_point(config, directory)
         config = resolved(config)
         for note in notes:
@@ -211,6 +212,8 @@ def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
     if "generator" in config.model:
         samples = config.callbacks
         callbacks.append(SampleImages(directory / "samples", samples.sample_images, samples.sample_seconds))
+    if config.callbacks.pruning:
+        callbacks.append(Pruning(config.objective, **plain(config.callbacks.pruning)))
     return pl.Trainer(
         accelerator=accelerator(config.hardware.accelerator),
         devices=config.hardware.devices,

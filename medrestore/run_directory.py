@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,7 +18,7 @@ from medrestore.config import plain
 from medrestore.errors import MedrestoreError
 
 # What may differ when a training goes on: everything else moves its trajectory.
-_FREE_KEYS = ("ckpt", "evaluation", "metrics", "logger", "callbacks", "hardware.workers", "about")
+_FREE_KEYS = ("ckpt", "evaluation", "metrics", "logger", "callbacks", "hardware.workers", "about", "objective")
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,43 @@ def resume_point(config: Any, directory: Path) -> Path | None:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """One training a directory at a time."""
+def locked(directory: Path, patience: float = 0.0) -> Iterator[None]:
+    """One training a directory at a time.
+
+    Args:
+        directory: the run directory.
+        patience: seconds to wait for a training there that is about to end.
+
+    Raises:
+        MedrestoreError: another training runs there.
+    """
     (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
     with open(directory / "checkpoints" / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise MedrestoreError(f"another training runs in {directory}; type another hydra.run.dir") from None
+        deadline = time.monotonic() + patience
+        while not _lock(file):
+            if time.monotonic() > deadline:
+                raise MedrestoreError(f"another training runs in {directory}; type another hydra.run.dir")
+            time.sleep(0.2)
         yield
+
+
+@contextmanager
+def in_turn(directory: Path) -> Iterator[None]:
+    """Wait until no other process prepares what lies in `directory`: jobs of a sweep share their judges."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with open(directory.with_name(f".{directory.name}.lock"), "w") as file:
+        if not _lock(file):
+            print(f"another process prepares {directory}: waiting for it", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def resolved(config: Any) -> DictConfig:

@@ -57,6 +57,8 @@ def test_paper_recipe_is_the_papers() -> None:
         ("experiment=cervix_debur", "did you mean 'cervix_deblur'"),
         ("hardware=gpuu", "did you mean 'gpu'"),
         ("seeed=3", "did you mean 'seed'"),
+        ("hydra.launcher.slot=3", "unknown key 'hydra.launcher.slot'"),
+        ("hydra/launcher=gpu_pol", "did you mean 'gpu_pool'"),
         ("dataset.root=(a", "dataset.root=(a"),
     ],
 )
@@ -142,4 +144,5 @@ def test_build_refuses_foreign_targets() -> None:
 def test_the_configs_ship_with_the_package() -> None:
     assert (CONF_DIR / "train.yaml").is_file()
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
-    assert '"conf" = "medrestore/conf"' in text
+    assert '"conf" = "medrestore/conf"' in text and 'packages = ["medrestore", "hydra_plugins"]' in text
+    assert not (Path(__file__).parents[1] / "hydra_plugins" / "__init__.py").exists()  # other plugins share the name
