@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -130,7 +130,7 @@ def resolved(config: Any) -> DictConfig:
     assessments = OmegaConf.select(config, "evaluation.assessments")
     if assessments is not None:
         container["evaluation"]["assessments"] = OmegaConf.to_container(assessments, resolve=False)
-    return OmegaConf.create(container)
+    return cast(DictConfig, OmegaConf.create(container))
 
 
 def flat(config: Any, keys: Sequence[str]) -> dict[str, str]:

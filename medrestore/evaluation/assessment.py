@@ -30,17 +30,22 @@ class Boxes(NamedTuple):
 
 
 class Detector(Protocol):
-    """A frozen judge that finds abnormal tissue. See `medrestore.tasks`.
+    """A frozen judge that finds abnormal tissue. See `medrestore.tasks`."""
 
-    Attributes:
-        threshold: an image with a score of at least this is called abnormal; fixed on sharp validation images.
-        labels: from the collection's own words to `normal` and `abnormal`, such as {"melanoma": "abnormal"}.
-        description: what it is and what it was trained on, one line for the report.
-    """
+    @property
+    def description(self) -> str:
+        """What it is and what it was trained on, one line for the report."""
+        ...
 
-    threshold: float
-    labels: Mapping[str, str]
-    description: str
+    @property
+    def threshold(self) -> float:
+        """An image with a score of at least this is called abnormal; fixed on sharp validation images."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """From the collection's own words to `normal` and `abnormal`, such as {"melanoma": "abnormal"}."""
+        ...
 
     def predict(self, image: Tensor) -> Boxes:
         """Abnormal boxes in `(C, H, W)` in [0, 1], by falling score."""

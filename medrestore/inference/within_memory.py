@@ -112,4 +112,6 @@ def tile_deviation(generator: nn.Module, image: Tensor, memory_bytes: int) -> Ti
         seen, tile = interpolate(image[None], size=size, mode="area")[0], max(least, int(shrink * tile))
     whole, tiled = restore_image(generator, seen), restore_image(generator, seen, tile=tile)
     difference = _LEVELS * (whole.clamp(0, 1) - tiled.clamp(0, 1)).abs()
-    return TileDeviation(*seen.shape[-2:], tile, float(difference.max()), float(difference.double().mean()))
+    return TileDeviation(
+        seen.shape[-2], seen.shape[-1], tile, float(difference.max()), float(difference.double().mean())
+    )
