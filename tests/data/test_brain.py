@@ -244,7 +244,8 @@ def test_sizes_that_do_not_divide_are_cut_and_small_images_are_said(tmp_path):
     assert {tuple(case.target.shape) for case in cases if case.target is not None} == {(1, 64, 72), (1, 40, 44)}
     assert all(4 * case.degraded.shape[-1] == case.target.shape[-1] for case in cases if case.target is not None)
     everything = data_of(brain(tmp_path), tmp_path / "all", crop=48)
-    everything.split = {key: "train" for key in everything.split}
+    for key in everything.split:
+        everything.split[key] = "train"
     everything.prepare("train")
     assert everything.notes[-1] == (
         "1 of 6 training images are smaller than a crop of 48 pixels (the smallest 44 x 40) and are mirrored beyond "
