@@ -46,13 +46,13 @@ def test_a_trial_below_the_median_ends_after_the_warmup(study: SharedStudy) -> N
         study.tell(number, JobResult("done", [], "val/psnr", float(curve[-1])))
     last = callbacks[3]
     epoch(last, 0, 1.0)  # within the warm-up
-    epoch(last, 1, 26.0)  # above 25, the median of the best so far
+    epoch(last, 1, 25.5)  # above 25, the median of the others
     again = Pruning("val/psnr", "s", 3, startup=2, warmup=1)  # killed and started again: epoch 1 is measured once more
-    epoch(again, 1, 26.0)
+    epoch(again, 1, 25.5)
     with pytest.raises(Pruned) as pruned:
-        epoch(Pruning("val/psnr", "s", 3, startup=2, warmup=1), 2, 25.5)
-    assert pruned.value.args == (25.5,)
-    study.tell(3, JobResult("pruned", [], "val/psnr", 25.5))
+        epoch(Pruning("val/psnr", "s", 3, startup=2, warmup=1), 2, 25.75)  # below 26
+    assert pruned.value.args == (25.75,)
+    study.tell(3, JobResult("pruned", [], "val/psnr", 25.75))
     states = [trial.state.name for trial in study._study.trials]
     assert states == ["COMPLETE"] * 3 + ["PRUNED"]
 
@@ -84,5 +84,8 @@ def test_a_study_that_medrestore_did_not_make_is_refused(tmp_path: Path, study: 
     foreign.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
     with pytest.raises(MedrestoreError, match="medrestore did not make it"):
         SharedStudy(url, "theirs", study.search, "me", seed=0, startup=9)
+    (tmp_path / "other.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(MedrestoreError, match="the study's storage cannot be opened"):
+        SharedStudy(f"sqlite:///{tmp_path}/other.db", "s", study.search, "me", seed=0, startup=9)
     with pytest.raises(MedrestoreError, match="its direction is maximize, not minimize"):
         SharedStudy(url, "s", Search(study.search.space, [], "val/psnr", "minimize"), "me", seed=0, startup=9)
