@@ -41,7 +41,7 @@ def parting(history: History) -> list[str]:
             where = f"Stage {number} overfits" if len(found) > 1 else "The training overfits"
             lines.append(
                 f"{where}: PSNR of validation images has not risen since epoch {epoch} ({best:.2f} dB), while training "
-                f"images gained {rise:.2f} dB in the last third of its epochs; more images, model.generator.dropout or "
-                "fewer epochs would help."
+                f"images gained {rise:.2f} dB in the last third of its epochs; more images, dropout or "
+                "fewer epochs may help."
             )
     return lines

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from medrestore.errors import MedrestoreError
+from medrestore.inference import restore_image
 from medrestore.networks import RRDBNet, SRResNet
 
 
@@ -89,6 +90,15 @@ def test_context_is_exact(family: Callable[..., nn.Module], scale: int) -> None:
         (gradient,) = torch.autograd.grad(generator(images)[0, 0, row, scale * middle], images)
         reach = max(reach, int((gradient[0, 0].abs().sum(dim=1).nonzero() - middle).abs().max()))
     assert reach == generator.context
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tiles_give_the_whole_image(family: Callable[..., nn.Module]) -> None:
+    torch.manual_seed(0)
+    generator, image = family(scale=2).eval(), torch.rand(1, 40, 170)
+    whole, tiled = restore_image(generator, image), restore_image(generator, image, tile=128)
+    assert whole.shape == (1, 80, 340)
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
