@@ -77,6 +77,10 @@ def _check_values(config: Any) -> list[str]:
         if config[key] not in _SELECTIONS:
             known = " or ".join(f"{key}={name}" for name in _SELECTIONS)
             raise MedrestoreError(f"{key}={config[key]!r} is not known; type {known}")
+    if config.evaluation.lpips not in (True, False, "trained"):
+        raise MedrestoreError(
+            f"evaluation.lpips={config.evaluation.lpips!r} is not known; type evaluation.lpips=true, false or trained"
+        )
     warnings = []
     if config.model.get("critic", {}).get("norm") == "batch" and config.model.get("penalty_weight", 0) > 0:
         warnings.append(

@@ -80,6 +80,7 @@ def test_hydra_errors_are_one_line_with_the_near_match(override: str, told: str)
         ("select=psnr", "select=val/psnr"),
         ("pretrain_select=val/lpips", "pretrain_select=psnr_ssim"),
         ("degradation=downsample", "model.generator.scale=2"),
+        ("evaluation.lpips=imagenet", "type evaluation.lpips=true, false or trained"),
         ("model=paired_regression", "is not an argument of"),
     ],
 )

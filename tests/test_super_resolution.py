@@ -90,7 +90,7 @@ def test_every_factor_on_sixteen_bits(scale: int, slices: Path, tmp_path: Path, 
     assert by_row["nearest"].mean == pytest.approx(np.mean(expected), abs=2e-3)
     assert by_row["pretrained"].mean == pytest.approx(by_row["bicubic"].mean, abs=1e-3)  # it starts as bicubic
     assert by_row["restored"].mean != pytest.approx(by_row["bicubic"].mean, abs=1e-2)
-    consistent = {row.method: row.mean for row in found.summaries if row.metric == "consistency/levels"}
+    consistent = {row.method: row.mean or 0.0 for row in found.summaries if row.metric == "consistency/levels"}
     assert consistent["nearest"] == pytest.approx(0, abs=1e-3) and consistent["sharp"] == pytest.approx(0, abs=1e-3)
     assert consistent["restored"] > 10 * consistent["sharp"]
     told = " ".join(capsys.readouterr().out.split())

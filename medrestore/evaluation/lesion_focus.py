@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -18,13 +18,26 @@ from torch import Tensor, nn
 from medrestore.classical import Method, Setting
 from medrestore.data.regions import boxes_as_mask, part_boxes
 from medrestore.data.samples import Case
-from medrestore.evaluation.assessment import Detector
+from medrestore.evaluation.assessment import Boxes
 from medrestore.evaluation.case_kinds import region_of
 from medrestore.inference import restore_image
 
 NAME = "lesion_focused"
 FEATHER = 8  # pixels of the output over which the network gives way to the interpolation
 _REACH = 32  # pixels of the input around a region, for networks that look at all they are given
+
+
+class Finder(Protocol):
+    """A frozen detector of lesions, such as `medrestore.tasks.LesionDetector`."""
+
+    @property
+    def threshold(self) -> float:
+        """From this score on a box is one."""
+        ...
+
+    def predict(self, image: Tensor) -> Boxes:
+        """Boxes in `(C, H, W)` in [0, 1]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class Focus:
     """
 
     elsewhere: Method
-    detector: Detector | None = None
+    detector: Finder | None = None
 
 
 class LesionFocused:
@@ -112,7 +125,7 @@ def feathered(region: Tensor, width: int) -> Tensor:
     return ((1 + torch.cos(math.pi * (distance / width).clamp(max=1))) / 2)[None]
 
 
-def _proposed(detector: Detector, image: Tensor) -> Tensor:
+def _proposed(detector: Finder, image: Tensor) -> Tensor:
     """Bool `(1, H, W)`: the boxes that the detector calls abnormal."""
     found = detector.predict(image)
     return boxes_as_mask(found.boxes[found.scores >= detector.threshold], *image.shape[-2:])

@@ -16,10 +16,9 @@ from medrestore.data.catalogue import hashed_group
 from medrestore.data.module import Part, RestorationData
 from medrestore.data.splits import groups_of_parts
 from medrestore.errors import MedrestoreError
-from medrestore.evaluation.assessment import Detector
 from medrestore.evaluation.interpolations import Interpolations, judge_interpolations
 from medrestore.evaluation.learned import Learned
-from medrestore.evaluation.lesion_focus import NAME, Focus, LesionFocused
+from medrestore.evaluation.lesion_focus import NAME, Finder, Focus, LesionFocused
 from medrestore.evaluation.scoring import Track, tune_on
 from medrestore.evaluation.tables import save_text
 from medrestore.run_directory import Run
@@ -38,7 +37,7 @@ def make_rows(
     data: RestorationData,
     part: Part,
     baselines: Sequence[str | Path],
-    detector: Detector | None,
+    detector: Finder | None,
     device: torch.device,
     track: Track,
 ) -> Rows:

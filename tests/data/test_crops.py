@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -256,7 +257,7 @@ def test_a_smaller_image_has_a_smaller_region() -> None:
         ({"focus": "region"}, "in none of the 6 training images of fake a region is marked; type sampling.focus=null"),
     ],
 )
-def test_a_focus_that_cannot_be_is_one_line(changes: dict[str, object], told: str) -> None:
+def test_a_focus_that_cannot_be_is_one_line(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(MedrestoreError, match=told) as error:
         paired(**changes)
     assert "\n" not in str(error.value)

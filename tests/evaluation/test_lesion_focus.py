@@ -20,12 +20,10 @@ from medrestore.imaging import Image
 from medrestore.networks import PlainResidual
 
 
-class Finder:
+class Detector:
     """Finds one box for certain and another that it doubts."""
 
     threshold = 0.5
-    labels: dict[str, str] = {}  # noqa: RUF012
-    description = "test"
 
     def __init__(self, score: float = 0.9) -> None:
         self.score = score
@@ -88,7 +86,8 @@ def test_inside_is_the_network_far_away_the_interpolation_and_between_both() -> 
 
 def test_without_a_region_the_row_is_the_interpolation() -> None:
     method = LesionFocused("lesion_focused", network(), 2**28, Focus(Bicubic(2)))
-    for known in ({}, {"region": marked() & False}, {"boxes": torch.zeros(0, 4)}):
+    nothing: list[dict[str, Any]] = [{}, {"region": marked() & False}, {"boxes": torch.zeros(0, 4)}]
+    for known in nothing:
         one = case(**known)
         (output,) = outputs(one, [method])
         assert torch.equal(output.image, Bicubic(2).restore(one.degraded[None])[0])
@@ -96,7 +95,7 @@ def test_without_a_region_the_row_is_the_interpolation() -> None:
 
 
 def test_a_detector_proposes_what_it_is_sure_of_in_the_interpolated_image() -> None:
-    finder = Finder()
+    finder = Detector()
     method = LesionFocused("lesion_focused", network(), 2**28, Focus(Bicubic(2), finder))
     one = case(region=marked() | True)  # what the collection marks is not looked at
     (output,) = outputs(one, [method])
@@ -106,7 +105,7 @@ def test_a_detector_proposes_what_it_is_sure_of_in_the_interpolated_image() -> N
     low, high = changed.min(dim=0).values, changed.max(dim=0).values
     assert (low > torch.tensor([20, 40]) - FEATHER).all() and (high < torch.tensor([30, 48]) + FEATHER).all()
     assert torch.equal(method.restore(one.degraded[None])[0], output.image)
-    (nothing,) = outputs(one, [LesionFocused("x", network(), 2**28, Focus(Bicubic(2), Finder(score=0.4)))])
+    (nothing,) = outputs(one, [LesionFocused("x", network(), 2**28, Focus(Bicubic(2), Detector(score=0.4)))])
     assert torch.equal(nothing.image, base)
 
 
