@@ -293,7 +293,7 @@ def _quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Lightning 2.6 asks torch 2.15 whether a tree is a leaf in a deprecated way: nothing a user could do.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*", category=FutureWarning)
-    # On the login node of a cluster: jobs are submitted by hydra/launcher=submitit_slurm, this one is meant to run here.
+    # On the login node of a cluster: hydra/launcher=submitit_slurm submits jobs, this one is meant to run here.
     warnings.filterwarnings("ignore", message=".*`srun` command is available on your system.*")
     # Loader processes would compete with the training for the same cores; the loader benchmark is the judge.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
