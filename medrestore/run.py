@@ -171,7 +171,7 @@ def evaluate(
     device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
     detector = proposing_detector(config.evaluation.detector, data, split, device)
     methods, interpolations = make_rows(run, config, data, split, baselines, detector, device, track)
-    assessments = {name: build(node) for name, node in config.evaluation.assessments.items()}
+    assessments = {name: build(node) for name, node in config.evaluation.assessments.items() if node is not None}
     judge = judge_finder(run, config, data, split, train, device)
     typed = [*overrides, *([f"'baselines=[{','.join(map(str, baselines))}]'"] if baselines else [])]
     setting = make_setting(run, config, split, data, assessments, judge, interpolations, typed)
@@ -303,6 +303,8 @@ def _quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Lightning 2.6 asks torch 2.15 whether a tree is a leaf in a deprecated way: nothing a user could do.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*", category=FutureWarning)
+    # On the login node of a cluster: hydra/launcher=submitit_slurm submits jobs, this one is meant to run here.
+    warnings.filterwarnings("ignore", message=".*`srun` command is available on your system.*")
     # Loader processes would compete with the training for the same cores; the loader benchmark is the judge.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # A head node of a cluster has SLURM's commands; a run there is no mistake.

@@ -105,11 +105,12 @@ class TpeSweeper(Sweeper):
 
     def _job(self, number: int, values: dict[str, str], fixed: list[str]) -> list[str]:
         """The overrides of a trial: its directory is named by its number in the study."""
+        from medrestore.config import quoted
+
         own = [f"{key}={value}" for key, value in values.items()]
         if not any(line.startswith("ckpt=") for line in fixed):
             own.append("ckpt=last")  # nothing there yet is a fresh start, a trial that was killed goes on
         if self.pruning:
-            own.append(
-                f"callbacks.pruning={{study:{self.study},trial:{number},startup:{self.startup},warmup:{self.warmup}}}"
-            )
+            rule = f"study:{quoted(self.study)},trial:{number},startup:{self.startup},warmup:{self.warmup}"
+            own.append(f"callbacks.pruning={{{rule}}}")
         return [*fixed, *own, f"hydra.sweep.subdir={number}"]

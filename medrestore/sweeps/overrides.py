@@ -19,9 +19,21 @@ def parsed(overrides: Sequence[str]) -> list[Any]:
     from hydra.errors import HydraException
 
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
+        loader = _loader() if any("glob(" in override for override in overrides) else None
+        return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
     except HydraException as error:
         raise MedrestoreError(first_line(str(error))) from None
+
+
+def _loader() -> Any:
+    """Hydra's knowledge of which options a group has."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():
+        return GlobalHydra.instance().config_loader()
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+        return GlobalHydra.instance().config_loader()
 
 
 def swept(hydra: Any) -> list[Any]:
@@ -68,10 +80,9 @@ def try_jobs(name: str, overrides: Sequence[str]) -> Any:
     for override in varied:
         for value in _values(override)[1:]:
             if (CONF_DIR / override.key_or_group).is_dir():
-                other = [
-                    f"{override.get_key_element()}={value}" if line == _first(override) else line for line in start
-                ]
-                _refuse_devices(config, compose(name, other).hardware.devices)
+                other = f"{override.get_key_element()}={value}"
+                job = [other if line == _first(override) else line for line in start]
+                _refuse_devices(config, compose(name, job).hardware.devices)
             elif override.key_or_group == "hardware.devices":
                 _refuse_devices(config, value)
     return config
