@@ -118,7 +118,7 @@ def _restore_one(image: Image, target: Path, within: WithinMemory, setting: Any,
     written = destination(target, image)
     if written.exists() and not overwrite:
         raise MedrestoreError(f"{written} exists; type overwrite=true to replace it")
-    pixels = _restored(within, image, setting)
+    pixels = restore_record(within, image, setting)
     written.parent.mkdir(parents=True, exist_ok=True)
     spacing = None
     if image.spacing is not None:
@@ -130,7 +130,7 @@ def _restore_one(image: Image, target: Path, within: WithinMemory, setting: Any,
     return None
 
 
-def _restored(within: WithinMemory, image: Image, setting: Any) -> Tensor:
+def restore_record(within: WithinMemory, image: Image, setting: Any) -> Tensor:
     """Restore an image record to physical values `(C, scale*H, scale*W)`.
 
     Where the input lies outside the window, its own values are kept (same size only).

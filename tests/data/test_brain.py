@@ -22,6 +22,7 @@ from medrestore.degradations import Downsample
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.setting import make_setting
 from medrestore.inference.files import restore_record
+from medrestore.inference.within_memory import WithinMemory
 from medrestore.inspect_data import inspect_data
 from medrestore.run_directory import Run
 
@@ -149,7 +150,7 @@ def test_sixteen_bits_survive_the_way_in_and_back(tmp_path, suffix):
         def forward(self, degraded):
             return degraded.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
-    restored = restore_record(Doubled().eval(), image, "auto", 2**30)
+    restored = restore_record(WithinMemory(Doubled().eval(), 2**30), image, "auto")
     written = imaging.write(tmp_path / f"out{suffix}", restored, image)
     back = imaging.read(written)
     assert back.metadata["bits"] == 16 and written.suffix == suffix
