@@ -67,8 +67,8 @@ class BrainPhantom:
 
     def __init__(
         self,
-        patients: int = 24,
-        slices_per_patient: int = 5,
+        patients: int = 36,
+        slices_per_patient: int = 3,
         poor_slices_per_patient: int = 1,
         size: int = 240,
         data_seed: int = 0,
