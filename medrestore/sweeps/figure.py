@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medrestore.sweeps.overrides import short
+
 if TYPE_CHECKING:
     from medrestore.sweeps.summary import Job, Summary
 
@@ -67,6 +69,7 @@ def _draw_jobs(axis: Any, summary: Summary) -> None:
             line.append(math.nan if best is None else best)
         axis.step(range(len(line)), line, where="post", c="tab:green", lw=1, label="best so far")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.ticklabel_format(axis="y", useOffset=False)
     axis.set_xlabel("job")
     axis.set_ylabel(summary.objective)
 
@@ -90,8 +93,10 @@ def _draw_key(axis: Any, summary: Summary, key: str) -> None:
             axis.set_xscale("log")
     else:
         _draw_means(axis, measured, key, texts)
-        axis.set_xticks(range(len(texts)), ["\n".join(textwrap.wrap(text, 14)) or "-" for text in texts], fontsize=7)
+        labels = ["\n".join(textwrap.wrap(short(text), 14)) or "-" for text in texts]
+        axis.set_xticks(range(len(texts)), labels, fontsize=7)
         axis.set_xlim(-0.5, len(texts) - 0.5)
+    axis.ticklabel_format(axis="y", useOffset=False)
     axis.set_xlabel(key)
     axis.set_ylabel(summary.objective)
 
