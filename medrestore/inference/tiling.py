@@ -9,13 +9,14 @@ tile has its own statistics: the seams are smooth, but the result differs from t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from medrestore.errors import MedrestoreError
 
@@ -183,20 +184,28 @@ def _working(generator: nn.Module, image: Tensor) -> float:
 
 
 def _largest_tensor(generator: nn.Module, device: torch.device) -> float:
-    """Bytes an input pixel of the largest tensor that a module of the generator returns, seen on a small image."""
+    """Bytes an input pixel of the largest tensor that any step of the generator returns, seen on a small image."""
     side = max(2 * _ALIGNMENT, int(getattr(generator, "stride", 1)))  # padding would count as pixels
-    sizes = [1]
-
-    def watch(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        sizes.append(output.numel() * output.element_size())
-
-    hooks = [module.register_forward_hook(watch) for module in generator.modules()]
-    try:
+    with _Largest() as seen:
         generator(torch.zeros(1, int(generator.channels), side, side, device=device))  # type: ignore[arg-type]
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return max(sizes) / side**2
+    return seen.size / side**2
+
+
+class _Largest(TorchFunctionMode):
+    """Remembers the size in bytes of the largest tensor that a torch function returns while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 1
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        returned = func(*args, **(kwargs or {}))
+        for value in returned if isinstance(returned, tuple | list) else (returned,):
+            if isinstance(value, Tensor):
+                self.size = max(self.size, value.numel() * value.element_size())
+        return returned
 
 
 @contextmanager

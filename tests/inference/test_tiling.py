@@ -108,7 +108,16 @@ def test_largest_tensor_is_measured() -> None:
     # the reflection padding before the last convolution: 64 channels of 70 x 70 pixels for 64 x 64
     assert _largest_tensor(ResnetGenerator(3, 64, 1), cpu) == pytest.approx(4 * 64 * (70 / 64) ** 2)
     assert _largest_tensor(woken(unshuffle=1, scale=4), cpu) == pytest.approx(4 * 3 * 16)
-    assert not ResnetGenerator(3, 4, 1)._forward_hooks
+
+
+def test_tensors_between_modules_count() -> None:
+    """A map that a function makes larger than any module's output decides what a budget is enough for."""
+
+    class Maps(Pointwise):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.cat([images] * 7, dim=1).unflatten(1, (7, 3)).mean(dim=1)
+
+    assert _largest_tensor(Maps(), torch.device("cpu")) == 4 * 21
 
 
 @pytest.mark.parametrize("generator", [woken(), NAFNet(3, 4, [1], 1, [1]), PlainResidual(width=4, depth=0, scale=2)])
