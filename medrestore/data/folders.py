@@ -8,13 +8,14 @@ from typing import Literal, get_args
 
 from medrestore import imaging
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, item_key
-from medrestore.data.dicom_tree import Header, screen
+from medrestore.data.dicom_tree import Header, slices_of
 from medrestore.data.files import FileItems, require_partner, size_mismatch
 from medrestore.data.label_maps import checked_ids
 from medrestore.data.layouts import folder_group, folder_label, recognise
 from medrestore.data.listing import Entry, role_names
 from medrestore.data.manifest import NAME, read_manifest
 from medrestore.data.natural import degraded_by_nature
+from medrestore.data.screening import Screening, switched
 from medrestore.data.tree import Tree, distinct_names, scan
 from medrestore.errors import MedrestoreError
 
@@ -39,6 +40,8 @@ class FolderSource(FileItems):
         natural: Folder of images that are degraded by nature and have no truth; groups and labels are read in the same
             way. It may lie below a root, whose images it then is no part of.
         label_ids: Class (0 to 18, or 255 for none) of numbers in label maps that their collection does not define.
+        screen: Whether sharp images with little detail are left out.
+        screening: How; None for the defaults of `Screening`.
 
     Raises:
         MedrestoreError: No folder given, an unknown choice, or a word in both lists of roles.
@@ -55,6 +58,8 @@ class FolderSource(FileItems):
         modality: str | None = None,
         natural: str | None = None,
         label_ids: Mapping[int, int] | None = None,
+        screen: bool = False,
+        screening: Screening | None = None,
     ) -> None:
         folders = [root] if isinstance(root, str | Path) else list(root)
         if not folders or not all(str(folder).strip() for folder in folders):
@@ -70,6 +75,7 @@ class FolderSource(FileItems):
         self.name = name or "+".join(path.resolve().name for path in self.roots)
         self.modality = (modality or "").strip().upper()
         self.natural = None if natural is None else Path(natural).expanduser()
+        self.screening = switched(screen, screening)
 
     def catalogue(self) -> Catalogue:
         """List the images of all roots, reading headers only; a file below two of them counts once.
@@ -93,12 +99,14 @@ class FolderSource(FileItems):
             in_order(sharp.left_out + part.left_out),
             (*sharp.notes, *(f"natural: {note}" for note in part.notes)),
             tuple(sorted({*sharp.licences, *part.licences})),
+            in_order(sharp.by_rule + part.by_rule),
         )
 
     def _of_roots(self, elsewhere: Set[Path]) -> Catalogue:
         items: list[Item] = []
         left_out: list[LeftOut] = []
         notes: list[str] = []
+        by_rule: list[LeftOut] = []
         licences: set[str] = set()
         trees = [scan(root) for root in self.roots]
         seen = set(elsewhere)
@@ -107,9 +115,10 @@ class FolderSource(FileItems):
             seen |= {tree.path(file) for file in tree.images}
             items += part.items
             left_out += part.left_out
+            by_rule += part.by_rule
             licences |= set(part.licences)
             notes += [f"{name}: {note}" if len(trees) > 1 else note for note in part.notes]
-        return Catalogue(tuple(items), in_order(left_out), tuple(notes), tuple(sorted(licences)))
+        return Catalogue(tuple(items), in_order(left_out), tuple(notes), tuple(sorted(licences)), in_order(by_rule))
 
     def _of_tree(self, tree: Tree, name: str, seen: Set[Path], argument: str) -> Catalogue:
         listing = read_manifest(tree, self.roles, keep_groups=self.groups == "manifest")
@@ -122,12 +131,12 @@ class FolderSource(FileItems):
         listing = listing or recognise(tree, self.roles)
         items: list[Item] = []
         fresh = [entry for entry in listing.entries if tree.path(entry.file) not in seen]
-        screened = screen(tree, fresh, self.modality, guessed_labels=not listed)
+        slices = slices_of(tree, fresh, self.modality, guessed_labels=not listed)
         left_out = [*tree.left_out, *(entry for entry in listing.left_out if entry.path not in seen)]
-        left_out += screened.left_out
+        left_out += slices.left_out
         known: list[bool] = []
-        for entry in screened.entries:
-            header = screened.headers.get(entry.file)
+        for entry in slices.entries:
+            header = slices.headers.get(entry.file)
             try:
                 group = self._group(header, name, entry, listed)
                 items += self._items(tree, name, entry, header, group, left_out)
@@ -140,11 +149,11 @@ class FolderSource(FileItems):
             notes.append(
                 f"patients unknown{which}: every image is its own group; give dataset.groups=folder or a {NAME}"
             )
-        notes += screened.notes
+        notes += slices.notes
         if not items and len(fresh) == len(listing.entries):
             raise MedrestoreError(_nothing(tree, left_out, notes, argument))
         licences = {entry.licence for entry in fresh if entry.licence}
-        return Catalogue(tuple(items), tuple(left_out), tuple(notes), tuple(sorted(licences)))
+        return Catalogue(tuple(items), tuple(left_out), tuple(notes), tuple(sorted(licences)), slices.by_rule)
 
     def _group(self, header: Header | None, name: str, entry: Entry, listed: bool) -> str | None:
         """Return the group of a file, None where nothing tells."""

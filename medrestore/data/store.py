@@ -49,6 +49,15 @@ class ImageStore:
                 self.unreadable.add(item.key)
         return bad
 
+    def load(self, item: Item) -> Image:
+        """The item's image alone; see `get`."""
+        return self.get(item)[0]
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Give the memory of some images back."""
+        for key in keys:
+            self.used -= _bytes(self._kept.pop(key, ()))
+
     def area(self, item: Item) -> int:
         """Pixels of an image, 1 when it cannot be read; remembered from its first decoding."""
         if item.key not in self._areas:
@@ -79,11 +88,15 @@ class ImageStore:
                 )
             image = _valid_in_both(image, partner)
         kept = (_Kept.of(image), None if partner is None else _Kept.of(partner))
-        size = sum(part.nbytes for part in kept if part is not None)
+        size = _bytes(kept)
         if self.used + size <= self.budget:
             self._kept[item.key] = kept
             self.used += size
         return image, partner
+
+
+def _bytes(kept: tuple[_Kept | None, ...]) -> int:
+    return sum(part.nbytes for part in kept if part is not None)
 
 
 def _valid_in_both(image: Image, partner: Image) -> Image:
