@@ -81,7 +81,7 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[str, Tensor]]]]) -> b
         layout="constrained",
     )
     FigureCanvasAgg(figure)
-    for part, (title, images) in zip(np.atleast_1d(figure.subfigures(len(rows), 1)), rows, strict=True):
+    for part, (title, images) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
         part.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left")
         grid = part.subplots(1, PER_ROW, squeeze=False)[0]
         for axes in grid:
