@@ -20,8 +20,8 @@ def screen(config: Any) -> int:
     """Screen a collection of slices: which show enough to learn from, and which a training would leave out.
 
     python -m medrestore.screen dataset=ct dataset.root=DIR output=DIR
-    python -m medrestore.screen dataset=folder dataset.root=DIR dataset.modality=MR dataset.screening.size=512 output=DIR
-    python -m medrestore.screen dataset=ct_phantom dataset.screening.threshold=0.3 output=DIR
+    python -m medrestore.screen dataset=folder dataset.root=DIR dataset.modality=MR output=DIR
+    python -m medrestore.screen dataset=ct ... dataset.screening.threshold=0.3 dataset.screening.size=512 output=DIR
     """
     from medrestore.callbacks import track
     from medrestore.config import build, plain
@@ -108,9 +108,8 @@ def _told(name: str, catalogue: Catalogue, split: dict[str, Part], found: Screen
     gone = [key for key in judged if key in dropped]
     lines = [
         f"{name}: {len(judged)} images of {groups} patients or scenes",
-        f"kept {counted(kept)}",
-        f"dropped {counted(gone)}",
-        f"kept is {found.record.rule()}",
+        f"kept {counted(kept)}, dropped {counted(gone)}",
+        f"to be kept: {found.record.rule()}",
     ]
     lines += [f"note: {note}" for note in (*catalogue.notes, *found.notes[1:])]
     left_out = [f"left out: {e.path or e.name}: {e.reason}" for e in (*found.unreadable.values(), *catalogue.left_out)]

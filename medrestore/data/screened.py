@@ -59,9 +59,8 @@ class Record:
     def rule(self) -> str:
         """Say in words what an image must be to stay."""
         size = f"{by(self.screening.shape)} pixels and " if self.screening.shape else ""
-        return (
-            f"{size}a pixel difference (sigma {self.screening.sigma:g} px) above {self.threshold:#.4g}, {self.origin}"
-        )
+        sigma = f"{self.screening.sigma:g}"
+        return f"{size}a pixel difference (sigma {sigma} px) above {self.threshold:#.4g}, {self.origin}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[str, Tensor]]]]) -> b
         rows: title, and captions with images (C, H, W) in [0, 1], at most six a row.
     """
     figure = Figure(
-        figsize=((PER_ROW * _CELL + 0.01) / _DPI, (len(rows) * (_CELL + 58) + 0.01) / _DPI),
+        figsize=((PER_ROW * _CELL + 0.01) / _DPI, (len(rows) * (_CELL + 70) + 0.01) / _DPI),
         dpi=_DPI,
         layout="constrained",
     )

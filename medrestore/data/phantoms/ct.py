@@ -12,9 +12,10 @@ from torch import Tensor
 from medrestore.data.catalogue import Catalogue, Item, item_key
 from medrestore.data.phantoms import ct_abdomen, ct_chest, ct_head
 from medrestore.data.phantoms.ct_scan import draw_protocol, scan, table
-from medrestore.data.phantoms.ct_shapes import Canvas
+from medrestore.data.phantoms.ct_tissues import AIR
 from medrestore.data.phantoms.ct_torso import draw_build
 from medrestore.data.phantoms.generated import generated_item, numbers_of
+from medrestore.data.phantoms.section import Canvas
 from medrestore.data.screening import Screening, switched
 from medrestore.data.seeding import seed_of
 from medrestore.errors import MedrestoreError
@@ -92,7 +93,7 @@ class CTPhantom:
         build = draw_build(anatomy)
         protocol = draw_protocol(anatomy, build.width, region == "head")
         spacing = protocol.field / self.size
-        canvas = Canvas(anatomy, self.size, spacing, (off_x, off_y), _level(anatomy, region, number))
+        canvas = Canvas(anatomy, self.size, spacing, (off_x, off_y), _level(anatomy, region, number), AIR)
         table(canvas, build.depth if region != "head" else 96.0, region == "head")
         if region == "chest":
             ct_chest.paint_chest(anatomy, canvas, build)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medrestore.data.phantoms.ct_shapes import FAT, MUSCLE, Canvas, Shape, around, ramp, tree
+from medrestore.data.phantoms.ct_tissues import FAT, MUSCLE
 from medrestore.data.phantoms.ct_torso import (
     Build,
     artery,
@@ -18,6 +18,7 @@ from medrestore.data.phantoms.ct_torso import (
     vein_blood,
     wall,
 )
+from medrestore.data.phantoms.section import Canvas, Shape, around, ramp, tree
 from medrestore.data.phantoms.texture import Array, smoothstep
 
 LEVELS = (12.0, 138.0)  # mm
@@ -152,7 +153,7 @@ def _mesentery(rng: np.random.Generator, canvas: Canvas, build: Build, cavity: S
     generations = (60, 90, 1.0, 2.0, 0.8), (40, 200, 1.2, 1.2, 0.7), (22, 0, 1.4, 0.8, 0.5)
     vessels = tree(rng, start, heading, generations)
     nodes = spots(rng, 24, np.array([-50, -50, 60]), np.array([50, 20, 140]), (1.8, 4.0))
-    in_fat = smoothstep(-20, -70, canvas.hu) * canvas.cover(cavity.inset(4))
+    in_fat = smoothstep(-20, -70, canvas.values) * canvas.cover(cavity.inset(4))
     canvas.mix(cavity.box, vein_blood(build) + 10, canvas.lines(vessels, 3.0) * in_fat)
     for number, place in enumerate(nodes):
         spot(canvas, place, 400.0 if number % 7 == 0 else 40.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medrestore.data.phantoms.ct_shapes import AIR, FAT, LUNG, MUSCLE, Canvas, Shape, around, ramp, tree
+from medrestore.data.phantoms.ct_tissues import AIR, FAT, LUNG, MUSCLE
 from medrestore.data.phantoms.ct_torso import (
     Build,
     artery,
@@ -16,6 +16,7 @@ from medrestore.data.phantoms.ct_torso import (
     vein_blood,
     wall,
 )
+from medrestore.data.phantoms.section import Canvas, Shape, around, ramp, tree
 from medrestore.data.phantoms.texture import Array, smoothstep
 
 LEVELS = (4.0, 150.0)  # mm

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from medrestore.data.phantoms.ct_shapes import AIR, FAT, FLUID, MUSCLE, Canvas, Shape, around, ramp
+from medrestore.data.phantoms.ct_tissues import AIR, FAT, FLUID, MUSCLE
 from medrestore.data.phantoms.ct_torso import spot, spots
+from medrestore.data.phantoms.section import Canvas, Shape, around, ramp
 from medrestore.data.phantoms.texture import Array, smoothstep
 
 LEVELS = (1.0, 91.0)  # mm

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from medrestore.data.phantoms.ct_shapes import AIR, Canvas, Shape
+from medrestore.data.phantoms.ct_tissues import AIR
+from medrestore.data.phantoms.section import Canvas, Shape
 from medrestore.data.phantoms.texture import Array, spectral_noise
 
 LOWEST, HIGHEST = -1024, 3071  # of 12-bit CT
@@ -55,7 +56,7 @@ def scan(rng: np.random.Generator, canvas: Canvas, protocol: Protocol) -> tuple[
         Pixels (H, W) float32 in whole HU, and the round field of view, bool (H, W), or None where all was measured.
     """
     size = canvas.size
-    pixels = ndimage.gaussian_filter(canvas.hu, protocol.sigma, truncate=3)
+    pixels = ndimage.gaussian_filter(canvas.values, protocol.sigma, truncate=3)
     # Few photons pass the middle of the body: noise grows with the path through tissue (of variance 1 in the middle).
     thick = ndimage.uniform_filter(np.minimum(pixels, 300) - np.float32(AIR), max(3, size // 4), mode="constant")
     spread = 0.35 + 0.65 * thick / np.float32(1000)

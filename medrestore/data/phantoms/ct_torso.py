@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medrestore.data.phantoms.ct_shapes import CARTILAGE, FAT, FLUID, MUSCLE, Canvas, Shape, around, ramp
+from medrestore.data.phantoms.ct_tissues import CARTILAGE, FAT, FLUID, MUSCLE
+from medrestore.data.phantoms.section import Canvas, Shape, around, ramp
 from medrestore.data.phantoms.texture import Array, smoothstep
 
 

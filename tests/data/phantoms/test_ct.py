@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from medrestore.data.phantoms.ct import STEP, CTPhantom, _level
 from medrestore.data.phantoms.ct_scan import Protocol, scan
-from medrestore.data.phantoms.ct_shapes import Canvas, tree
+from medrestore.data.phantoms.section import Canvas, tree
 from medrestore.data.seeding import generator_of
 from medrestore.degradations import MotionBlur
 from medrestore.errors import MedrestoreError
@@ -27,7 +27,7 @@ def image(source: CTPhantom, index: int) -> Image:
 
 
 def canvas(size: int = 64, spacing: float = 1.0, z: float = 0.0) -> Canvas:
-    return Canvas(np.random.default_rng(0), size, spacing, (0.0, 0.0), z)
+    return Canvas(np.random.default_rng(0), size, spacing, (0.0, 0.0), z, -1000.0)
 
 
 def test_catalogue_keeps_the_contract():
@@ -231,9 +231,9 @@ def test_section_of_a_ball_shrinks_and_vanishes():
 def test_bone_has_a_shell_and_painting_stays_in_the_shape():
     paper = canvas(64, 0.5)
     paper.bone(paper.ellipse(0, 0, 10, 10), 2.0, core=200.0, cortex=1000.0)
-    row = paper.hu[32]
+    row = paper.values[32]
     assert row[13] == pytest.approx(1000, abs=1) and row[10] == -1000  # 9.25 mm and 10.75 mm from the middle
-    assert abs(float(np.median(paper.hu[24:40, 24:40])) - 200) < 40
+    assert abs(float(np.median(paper.values[24:40, 24:40])) - 200) < 40
 
 
 def test_tree_branches_from_its_trunks():
@@ -249,10 +249,10 @@ def test_tree_branches_from_its_trunks():
 
 def test_scan_rounds_clips_and_adds_the_stated_noise():
     paper = canvas(128, 3.0)
-    paper.hu[:] = 0.0
+    paper.values[:] = 0.0
     protocol = Protocol(field=384.0, noise=10.0, sigma=0.5, shortest=2.5, round_field=False)
     pixels, valid = scan(np.random.default_rng(1), paper, protocol)
     assert valid is None and np.array_equal(pixels, np.rint(pixels))
     assert pixels[32:96, 32:96].std() == pytest.approx(10, rel=0.1)
-    paper.hu[:] = 9000.0
+    paper.values[:] = 9000.0
     assert scan(np.random.default_rng(1), paper, protocol)[0].max() == 3071

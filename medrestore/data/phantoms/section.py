@@ -1,4 +1,4 @@
-"""What the CT phantom is drawn with: a slice in HU and mm, shapes with their depth, vessel trees in space.
+"""What the phantoms of bodies are drawn with: a slice in mm, shapes with their depth, vessel trees in space.
 
 `x` grows to the patient's left (right in the picture), `y` to the back (down), `z` along the body; all in mm.
 """
@@ -16,8 +16,6 @@ from medrestore.data.phantoms.texture import Array, sample_periodic, smoothstep,
 
 MAP = 128  # side of a patient's periodic maps
 THICKNESS = 2.0  # standard deviation of the slice profile in mm
-
-AIR, LUNG, FAT, FLUID, MUSCLE, CARTILAGE = -1000.0, -865.0, -102.0, 8.0, 52.0, 105.0  # HU
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +43,25 @@ class Canvas:
         spacing: of the pixels in mm.
         centre: of the body in mm from the middle of the picture.
         z: level of the slice in mm.
+        background: value of what nothing is painted on, in the unit of the phantom (HU for CT).
+
+    Attributes:
+        values: the painted slice (H, W).
     """
 
     def __init__(
-        self, rng: np.random.Generator, size: int, spacing: float, centre: tuple[float, float], z: float
+        self,
+        rng: np.random.Generator,
+        size: int,
+        spacing: float,
+        centre: tuple[float, float],
+        z: float,
+        background: float,
     ) -> None:
         self.size, self.spacing, self.centre, self.z = size, spacing, centre, z
         axis = ((np.arange(size) - (size - 1) / 2) * spacing).astype(np.float32)
         self.x, self.y = axis[None, :] - np.float32(centre[0]), axis[:, None] - np.float32(centre[1])
-        self.hu = np.full((size, size), AIR, np.float32)
+        self.values = np.full((size, size), background, np.float32)
         # What is large changes within centimetres of z, the weave within millimetres.
         self._map = _turned((spectral_noise(rng, MAP, 1.5), spectral_noise(rng, MAP, 1.5)), z / 60)
         self._soft = _turned((spectral_noise(rng, MAP, 2.6), spectral_noise(rng, MAP, 2.6)), z / 60)
@@ -106,7 +114,7 @@ class Canvas:
 
     def whole(self, shape: Shape) -> Shape:
         """The same shape on the box of the whole slice, for `within`."""
-        depth = np.full_like(self.hu, -100)
+        depth = np.full_like(self.values, -100)
         depth[shape.box] = shape.depth
         return Shape((slice(None), slice(None)), depth)
 
@@ -114,18 +122,18 @@ class Canvas:
         """Share of each pixel that the shape covers."""
         return np.clip(shape.depth / np.float32(self.spacing) + np.float32(0.5), 0, 1)
 
-    def fill(self, shape: Shape, hu: float | Array, share: float | Array = 1.0) -> None:
+    def fill(self, shape: Shape, value: float | Array, share: float | Array = 1.0) -> None:
         """Paint with one value, or with the values of an (H, W) picture; `share` below 1 is translucent."""
-        self.mix(shape.box, hu, self.cover(shape) * (share[shape.box] if isinstance(share, np.ndarray) else share))
+        self.mix(shape.box, value, self.cover(shape) * (share[shape.box] if isinstance(share, np.ndarray) else share))
 
-    def mix(self, box: tuple[slice, slice], hu: float | Array, share: Array) -> None:
-        """Move the values of a box of pixels towards `hu`."""
-        value = hu[box] if isinstance(hu, np.ndarray) else np.float32(hu)
-        part = self.hu[box]
-        part += (value - part) * share
+    def mix(self, box: tuple[slice, slice], value: float | Array, share: Array) -> None:
+        """Move the values of a box of pixels towards `value`."""
+        goal = value[box] if isinstance(value, np.ndarray) else np.float32(value)
+        part = self.values[box]
+        part += (goal - part) * share
 
     def bone(self, shape: Shape, shell: float, core: float = 200.0, cortex: float = 1050.0) -> None:
-        """Paint a bone: a dense shell `shell` mm thick around trabeculae, the finest tissue of the body."""
+        """Paint a bone in HU: a dense shell `shell` mm thick around trabeculae, the finest tissue of the body."""
         self.fill(shape, cortex)
         self.fill(shape.inset(shell), core + np.float32(0.45 * core) * self.weave)
 
@@ -136,7 +144,7 @@ class Canvas:
             tree: as made by `tree`.
             height: levels further than this many slice profiles away are left out.
         """
-        total = np.zeros_like(self.hu)
+        total = np.zeros_like(self.values)
         for points, radius, weight in tree:
             off = np.abs(points[:, 2] - self.z) / THICKNESS
             near = off < height
