@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from medrestore.checkpoint import read_training_state
 from medrestore.config import plain
@@ -92,8 +93,15 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def resolved(config: Any) -> DictConfig:
-    """A copy without interpolations, as it is saved; a missing value is an error."""
-    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    """A copy without interpolations, as it is saved.
+
+    Raises:
+        MedrestoreError: A value has no default and was not given.
+    """
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise MedrestoreError(f"{error.full_key} is not given; type {error.full_key}=...") from None
     return OmegaConf.create(container)  # type: ignore[arg-type, return-value]
 
 

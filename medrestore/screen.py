@@ -25,8 +25,8 @@ def screen(config: Any) -> int:
     """
     from medrestore.callbacks import track
     from medrestore.config import build, plain
-    from medrestore.data import screened as screening
     from medrestore.data.parts import parts_of
+    from medrestore.data.screened import screen_items
     from medrestore.data.screening_files import RECORD, write_record, write_table
     from medrestore.data.splits import check_disjoint, write_split
     from medrestore.data.store import ImageStore
@@ -41,7 +41,7 @@ def screen(config: Any) -> int:
     split = parts_of(catalogue.items, sizes, config.data_seed, config.paired)
     check_disjoint(catalogue.items, split)
     store = ImageStore(source, config.channels, 0)
-    found = screening.screen(catalogue.items, split, source.screening, window, store.load, track)
+    found = screen_items(catalogue.items, split, source.screening, window, store.load, track)
     left, parts = found.applied(catalogue, split)
     write_table(output / "screening.csv", catalogue, split, found)
     write_record(output / RECORD, found.record)

@@ -28,7 +28,7 @@ from medrestore.data.samples import Case, Pair, Unpaired
 from medrestore.data.screened import Record
 from medrestore.data.screening_files import RECORD, write_record
 from medrestore.data.seeding import generator_of
-from medrestore.data.splits import check_disjoint, with_natural, write_split
+from medrestore.data.splits import check_disjoint, write_split
 from medrestore.data.store import ImageStore
 from medrestore.degradations import Degradation
 from medrestore.errors import MedrestoreError
@@ -113,10 +113,8 @@ class RestorationData(pl.LightningDataModule):
             write_split(split_file, self.catalogue.items, self.split)
 
     def _split(self, sizes: dict[str, Any]) -> dict[str, Literal["train", "val", "test"]]:
-        items, unpaired = self.catalogue.items, self.samples is Unpaired
-        split = parts_of(items, sizes, self.crops.data_seed, paired=not unpaired)
-        if not unpaired:
-            split = with_natural(items, split)  # records of runs before them, and users' lists, do not name them
+        items = self.catalogue.items
+        split = parts_of(items, sizes, self.crops.data_seed, paired=self.samples is not Unpaired)
         check_disjoint(items, split)
         return split
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from medrestore.data.catalogue import Item, Part
-from medrestore.data.screened import Progress, Screened, WindowSetting, screen
+from medrestore.data.screened import Progress, Screened, WindowSetting, screen_items
 from medrestore.data.screening import Screening
 from medrestore.data.screening_files import RECORD, read_record
-from medrestore.data.splits import PARTS, read_split, split_paired, split_unpaired
+from medrestore.data.splits import PARTS, read_split, split_paired, split_unpaired, with_natural
 from medrestore.imaging import Image
 
 
@@ -21,13 +21,14 @@ def parts_of(items: Sequence[Item], sizes: Mapping[str, Any], data_seed: int, pa
         items: The catalogue's items.
         sizes: Of each part, and `file`.
         data_seed: Another seed, another split.
-        paired: Whether images without truth are test images, or a domain of their own.
+        paired: Whether images without truth are test images (see `with_natural`), or a domain of their own.
 
     Raises:
         MedrestoreError: The file does not fit, or the sizes make no sense.
     """
     if sizes.get("file"):
-        return read_split(Path(str(sizes["file"])), items)
+        split = read_split(Path(str(sizes["file"])), items)
+        return with_natural(items, split) if paired else split  # users' lists need not name the natural ones
     wanted: dict[Any, Any] = {part: sizes[part] for part in PARTS}
     return (split_paired if paired else split_unpaired)(items, wanted, data_seed)
 
@@ -46,16 +47,16 @@ def screen_parts(
     A split of a screened run names only what was kept: a threshold taken from it would drop as much again.
 
     Args:
-        items: See `screen`, as all but the last.
-        split: See `screen`.
-        screening: See `screen`.
-        window: See `screen`.
-        load: See `screen`.
-        progress: See `screen`.
+        items: See `screen_items`, as all but the last.
+        split: Made or read.
+        screening: The settings.
+        window: Setting of the window.
+        load: Reads an image.
+        progress: Wraps the items.
         split_file: Where the split was read from, None where it was made.
 
     Raises:
-        MedrestoreError: See `screen` and `read_record`.
+        MedrestoreError: See `screen_items` and `read_record`.
     """
     record = None if split_file is None else read_record(Path(split_file).with_name(RECORD), screening)
-    return screen(items, split, screening, window, load, progress, record)
+    return screen_items(items, split, screening, window, load, progress, record)

@@ -92,7 +92,7 @@ class Screened:
         return replace(catalogue, items=kept, notes=(*catalogue.notes, *self.notes)), parts
 
 
-def screen(
+def screen_items(
     items: Sequence[Item],
     split: Mapping[str, Part],
     screening: Screening,
@@ -185,6 +185,9 @@ def _notes(items: Sequence[Item], looks: Sequence[Look], record: Record) -> tupl
     reasons = [record.reasons[item.key] for item in items if item.key in record.reasons]
     dropped = sum(reason != "" for reason in reasons)
     notes = [f"screening left out {dropped} of {len(reasons)} images; it keeps {record.rule()}"]
+    natural = sum(item.role == "source" for item in items)
+    if natural:
+        notes.append(f"{natural} images are degraded by nature: a screening would judge how much, so they all stay")
     sizes = Counter(look.size for look in looks)
     if len(sizes) > 1 and record.screening.shape is None:
         (height, width), _ = sizes.most_common(1)[0]
