@@ -6,7 +6,7 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-all check format bench clean
+.PHONY: help install demo test test-all test-slurm check format bench clean
 
 help: ## show this page
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: $(INSTALLED) ## the fast tests
 
 test-all: $(INSTALLED) ## the fast and the slow tests, notebooks included
 	$(BIN)/pytest
+
+test-slurm: $(INSTALLED) ## sweeps on a real SLURM of one node, set up from Debian's packages (as root)
+	tests/slurm/run $(BIN)/python
 
 check: $(INSTALLED) ## form, types and the direction of imports
 	$(BIN)/ruff check .

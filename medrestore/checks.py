@@ -9,6 +9,8 @@ from typing import Any
 from medrestore.config import CONF_DIR, near, targets
 from medrestore.errors import MedrestoreError
 
+_SELECTIONS = ("last", "val/psnr", "val/ssim", "psnr_ssim")
+
 
 def check(config: Any) -> list[str]:
     """Look for mistakes that composition cannot see, before any computing.
@@ -52,6 +54,12 @@ def _check_values(config: Any) -> list[str]:
     steps = config.model.get("critic_steps", 1)
     if steps < 1:
         raise MedrestoreError(f"model.critic_steps={steps} never trains the critic; type model.critic_steps=1")
+    parts = config.model.get("accumulate", 1)
+    if not 1 <= parts <= config.sampling.batch_size:
+        raise MedrestoreError(
+            f"model.accumulate={parts} cannot cut a batch of sampling.batch_size={config.sampling.batch_size}; "
+            f"type model.accumulate={min(max(1, parts), config.sampling.batch_size)}"
+        )
     scale = config.degradation.operator.get("scale", 1)
     own = config.model.generator.get("scale", 1)
     if scale != own:
@@ -65,8 +73,14 @@ def _check_values(config: Any) -> list[str]:
             f"sampling.crop={config.sampling.crop} is not a multiple of the generator's {stride}; "
             f"type sampling.crop={nearest}"
         )
-    if config.select != "last" and not str(config.select).startswith("val/"):
-        raise MedrestoreError(f"select={config.select!r} is not known; type select=last or select=val/psnr")
+    for key in ("select", "pretrain_select"):
+        if config[key] not in _SELECTIONS:
+            known = " or ".join(f"{key}={name}" for name in _SELECTIONS)
+            raise MedrestoreError(f"{key}={config[key]!r} is not known; type {known}")
+    if config.evaluation.lpips not in (True, False, "trained"):
+        raise MedrestoreError(
+            f"evaluation.lpips={config.evaluation.lpips!r} is not known; type evaluation.lpips=true, false or trained"
+        )
     warnings = []
     if config.model.get("critic", {}).get("norm") == "batch" and config.model.get("penalty_weight", 0) > 0:
         warnings.append(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medrestore.config import CONF_DIR, compose, first_line, key_of, register_resolvers
+from medrestore.config import CONF_DIR, compose, key_of, quoted, register_resolvers
 from medrestore.errors import MedrestoreError
 
 # Values of these keys are paths: they are quoted before Hydra's grammar sees brackets, blanks or umlauts in them.
@@ -19,7 +19,7 @@ _PATH_KEYS = (
     "dataset.root", "dataset.degraded", "dataset.target", "sampling.split.file", "run", "input", "output", "ckpt",
     "generator_weights", "feature_weights", "metrics.lpips_weights", "hydra.run.dir", "dataset.natural", "judge",
     "runs", "base", "baselines", "metrics.niqe_params", "metrics.brisque_params", "metrics.fitted_niqe",
-    "dataset.source", "dataset.before", "dataset.after", "answers",
+    "dataset.source", "dataset.before", "dataset.after", "answers", "hydra.sweep.dir", "hydra.sweeper.storage",
 )  # fmt: skip
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_/.\-:+@%\\]*\Z")
 
@@ -42,7 +42,9 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
             if {"-h", "--help"} & set(arguments):
                 print(_help(name, task.__doc__ or ""))
                 return
-            sweep = bool({"-m", "--multirun"} & set(arguments))
+            sweep = bool({"-m", "--multirun"} & set(arguments)) or (
+                any(key_of(argument) == "sweep" for argument in arguments) and "hydra.mode=RUN" not in arguments
+            )
             overrides = [quote_path(argument, sweep) for argument in arguments]
             try:
                 code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
@@ -83,33 +85,48 @@ def _base(name: str, overrides: list[str]) -> Any:
 
 def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], sweep: bool) -> Any:
     """Run `task` under Hydra after a trial composition, so that errors are ours and leave no directory behind."""
+    from medrestore.sweeps.job import end_with_leader, in_sweep, run_job
+
+    end_with_leader()
     flags = [o for o in overrides if o.startswith("-") and o not in ("-m", "--multirun")]
+    leading = None  # the sweep that this process leads
     if not flags:
-        compose(name, _first_of_sweep(overrides) if sweep else overrides)
+        if sweep:
+            from medrestore.sweeps.overrides import try_jobs
+
+            leading = try_jobs(name, overrides).hydra
+        else:
+            compose(name, overrides)
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
 
     register_resolvers()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # a bug shows its whole traceback; users' mistakes are one line
-    outcome: list[Any] = []
+    code = 0
 
     def job(cfg: Any) -> Any:
+        nonlocal code
         directory = Path(HydraConfig.get().runtime.output_dir)
+        if in_sweep():
+            result = run_job(task, cfg, directory, list(HydraConfig.get().overrides.task))
+            code = 1 if result.state == "failed" else 0
+            return result.metric
         try:
-            outcome.append(task(cfg))
-            return outcome[-1]
+            return task(cfg)
         except MedrestoreError as error:
             _remove_empty(directory)
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # the job is marked as failed and the sweep goes on
-            outcome.append(2)
+            code = 2
             print(f"medrestore: {error}", file=sys.stderr)
             return None
 
     sys.argv[1:] = overrides
-    hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=name)(job)()
-    return 2 if outcome and isinstance(outcome[-1], int) and outcome[-1] == 2 else 0
+    start = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=name)(job)
+    if leading is None:
+        start()
+        return code
+    from medrestore.sweeps.summary import lead
+
+    return lead(start, Path(leading.sweep.dir).resolve())
 
 
 def quote_path(argument: str, sweep: bool = False) -> str:
@@ -119,28 +136,7 @@ def quote_path(argument: str, sweep: bool = False) -> str:
         return argument
     if _PLAIN_PATH.match(value) or (sweep and "," in value):
         return argument
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
-
-
-def _first_of_sweep(overrides: list[str]) -> list[str]:
-    """Replace each sweep by its first value, so that the trial composition sees one job."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    plain = [o for o in overrides if not o.startswith("-")]
-    try:
-        parsed = OverridesParser.create().parse_overrides(plain)
-    except HydraException as error:
-        raise MedrestoreError(first_line(str(error))) from None
-    single = []
-    for text, override in zip(plain, parsed, strict=True):
-        if override.is_sweep_override() and (override.is_choice_sweep() or override.is_range_sweep()):
-            text = f"{text.partition('=')[0]}={next(iter(override.sweep_string_iterator()))}"
-        elif override.is_sweep_override():
-            continue  # interval(...) is the sweeper's business
-        single.append(text)
-    return single
+    return f"{key}={quoted(value)}"
 
 
 def _remove_empty(directory: Path) -> None:
@@ -163,5 +159,8 @@ def _help(name: str, purpose: str) -> str:
         options = sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml"))
         if options:
             lines.append(f"  {group}={'|'.join(options)}")
+    if name == "train":
+        sweeps = "|".join(sorted(p.stem for p in (CONF_DIR / "sweep").glob("*.yaml")))
+        lines += ["  hydra/launcher=gpu_pool|submitit_slurm", "  hydra/sweeper=tpe", f"  +sweep={sweeps}"]
     keys = body.split("\nhydra:")[0].partition("# Keys")[2].partition("\n")[2]
     return "\n".join([*lines, "", "keys:", *(f"  {line}" for line in keys.splitlines() if line.strip())])

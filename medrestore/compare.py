@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medrestore.command import main
+
+if TYPE_CHECKING:
+    from medrestore.evaluation.comparison_sections import RunComparison
+
+
+def with_regions(comparison: RunComparison) -> RunComparison:
+    """Add pictures of the regions where each model is worst; a line where its images or weights are gone."""
+    from dataclasses import replace
+
+    from medrestore.errors import MedrestoreError
+    from medrestore.evaluation.assessment import Section
+    from medrestore.evaluation.comparison_regions import REGIONS, learned_of, worst_regions
+    from medrestore.run import make_data
+    from medrestore.run_directory import Run
+
+    try:
+        models = learned_of(comparison.variants)
+        run = Run.load(next(iter(comparison.variants[0].runs.values())).directory)
+        data = make_data(run.config, run.directory / "split.csv")
+        section = worst_regions(comparison.variants, models, data)
+    except MedrestoreError as error:
+        section = Section(REGIONS, [f"no pictures: {error}"])
+    return replace(comparison, sections=[*comparison.sections, section])
 
 
 @main("compare")
@@ -28,12 +51,16 @@ def compare(config: Any) -> Any:
     if OmegaConf.is_missing(config, "runs"):
         raise MedrestoreError("runs= is not set; type 'runs=[A,B]' with directories that train printed")
     comparison = compare_runs(plain(config.runs), config.base, plain(config.metrics))
+    if config.regions:
+        comparison = with_regions(comparison)
     print_sections(comparison.sections)
     for note in comparison.notes:
         print(f"note: {note}", file=sys.stderr)
     output = Path(config.output)
     write_comparison(output, comparison)
-    print(f"comparison: {output / 'comparison.md'}, {output / 'comparison.csv'}")
+    pictures = sum(len(section.pictures) for section in comparison.sections)
+    with_pictures = f", {pictures} pictures" if pictures else ""
+    print(f"comparison: {output / 'comparison.md'}, {output / 'comparison.csv'}{with_pictures}")
     return None
 
 

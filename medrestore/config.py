@@ -6,6 +6,7 @@ Hydra's own errors become one line with the nearest known name.
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -30,8 +31,13 @@ TARGET_PACKAGES = [
 ]
 
 
-def compose(name: str, overrides: list[str]) -> Any:
+def compose(name: str, overrides: list[str], hydra: bool = False) -> Any:
     """Compose `conf/<name>.yaml` with overrides such as `["experiment=cervix_deblur", "seed=1"]`.
+
+    Args:
+        name: of the root file.
+        overrides: as typed.
+        hydra: whether Hydra's own settings are wanted under the key `hydra`.
 
     Returns:
         The DictConfig (struct mode on).
@@ -51,7 +57,7 @@ def compose(name: str, overrides: list[str]) -> Any:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
             try:
-                return hydra_compose(name, given)
+                return hydra_compose(name, given, return_hydra_config=hydra)
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 raise MedrestoreError(_explain(name, given, error, hydra_compose)) from None
     finally:
@@ -121,8 +127,9 @@ def register_resolvers() -> None:
         OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True)
 
 
+@functools.cache
 def _run_id() -> str:
-    """The name of a run directory: the time, or what all ranks of one job agree on."""
+    """The name of a run directory: the time, or what all ranks of one job agree on. One a process."""
     from datetime import datetime
 
     for variable in ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
@@ -133,18 +140,22 @@ def _run_id() -> str:
 
 def _explain(name: str, overrides: list[str], error: Exception, compose_again: Callable[..., Any]) -> str:
     """One line for a Hydra error, with the nearest known name."""
+    from hydra.core.global_hydra import GlobalHydra
+
     text = str(error)
     missing = re.search(r"Could not find '([^']+)'", text)
     if missing:
         group, _, option = missing.group(1).rpartition("/")
-        options = sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml")) if group else []
+        loader = GlobalHydra.instance().config_loader()
+        options = sorted(loader.get_group_options(group)) if group else []
         return f"unknown option {group}={option}{near(option, options)}; there are: {', '.join(options)}"
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown.group(1)
         rest = [o for o in overrides if key_of(o) != key]
         try:
-            known = list(_flat_keys(compose_again(name, rest))) + [p.name for p in CONF_DIR.iterdir() if p.is_dir()]
+            composed = compose_again(name, rest, return_hydra_config=key.startswith("hydra."))
+            known = list(_flat_keys(composed)) + [p.name for p in CONF_DIR.iterdir() if p.is_dir()]
         except Exception:  # a second mistake in the same line: the first one is told, without a suggestion
             known = []
         return f"unknown key {key!r}{near(key, known)}"
@@ -176,6 +187,12 @@ def near(word: str, known: Any) -> str:
 def key_of(override: str) -> str:
     """The key of `+a.b=c`: `a.b`."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def quoted(text: str) -> str:
+    """A text as Hydra's grammar reads it back unchanged."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _has(config: Any, key: str) -> bool:

@@ -35,7 +35,7 @@ def fit_niqe(config: Any) -> None:
     from medrestore.errors import MedrestoreError
     from medrestore.imaging import chosen_window
     from medrestore.metrics import write_niqe_model
-    from medrestore.metrics.niqe import NIQE_FEW_BLOCKS, niqe_model_of
+    from medrestore.metrics.niqe import NIQE_FEW_BLOCKS, niqe_model_of, require_blocks
 
     output = Path(config.output)
     _check(config, output)
@@ -64,7 +64,7 @@ def fit_niqe(config: Any) -> None:
     for line in left_out[:5] + ([f"left out: {len(left_out) - 5} more"] if len(left_out) > 5 else []):
         print(line, file=sys.stderr)
     blocks = sum(len(found) for found in rows)
-    _enough(blocks, block, len(fitted), config)
+    require_blocks(blocks, block, len(fitted), _remedy(block, config))
     about = _about(config, source, catalogue, parts, fitted, blocks)
     write_niqe_model(output, niqe_model_of(torch.cat(rows), block, float(config.threshold), about))
     people = len({item.group for item in fitted})
@@ -139,16 +139,13 @@ def _rows(source: Source, item: Item, window: Any, block: int, config: Any) -> T
         MedrestoreError: The image cannot be read, shows no field of view, or has no block to fit on.
     """
     from medrestore.errors import MedrestoreError
-    from medrestore.imaging import to_unit, window_of
-    from medrestore.imaging.field_of_view import field_of_view
+    from medrestore.imaging import to_unit, window_of, within_field
     from medrestore.metrics.niqe import niqe_sharp_rows
 
     image = source.load(item)
-    unit = to_unit(image.pixels, window_of(image, window))
-    mask = image.mask
     if config.field_of_view:
-        field = field_of_view(unit)
-        mask = field if mask is None else mask & field
+        image = within_field(image)
+    unit, mask = to_unit(image.pixels, window_of(image, window)), image.mask
     height, width = unit.shape[1:]
     if min(height, width) < block:
         raise MedrestoreError(f"{height} x {width} px are less than a block; type block=48 or 32")
@@ -158,24 +155,11 @@ def _rows(source: Source, item: Item, window: Any, block: int, config: Any) -> T
     return rows
 
 
-def _enough(blocks: int, block: int, images: int, config: Any) -> None:
-    """Refuse a covariance that would be noise.
-
-    Raises:
-        MedrestoreError: Under a hundred blocks, with what would give more.
-    """
-    from medrestore.errors import MedrestoreError
-    from medrestore.metrics.niqe import NIQE_FEW_BLOCKS, NIQE_LEAST_BLOCKS
-
-    if blocks >= NIQE_LEAST_BLOCKS:
-        return
-    remedies = [f"block={size}" for size in (48, 32) if size < block]
-    remedies += ["threshold=0"] if config.threshold > 0 else []
-    raise MedrestoreError(
-        f"{blocks} usable blocks of {block} px in {images} images are too few for 36 features, which need "
-        f"{NIQE_LEAST_BLOCKS} and better {NIQE_FEW_BLOCKS}; give more sharp images"
-        + (f", or type {' or '.join(remedies)}" if remedies else "")
-    )
+def _remedy(block: int, config: Any) -> str:
+    """What would give more blocks."""
+    settings = [f"block={size}" for size in (48, 32) if size < block]
+    settings += ["threshold=0"] if config.threshold > 0 else []
+    return "give more sharp images" + (f", or type {' or '.join(settings)}" if settings else "")
 
 
 def _about(

@@ -18,19 +18,26 @@ def inspect_data(config: Any) -> Any:
     python -m medrestore.inspect_data dataset=ct dataset.root=DIR sampling.window=soft_tissue channels=1
     python -m medrestore.inspect_data dataset=cervix_phantom degradation=motion
     """
+    from dataclasses import replace
+
     from medrestore.callbacks import track
     from medrestore.config import build, plain
     from medrestore.data.audit import audit
     from medrestore.data.parts import parts_of, screen_parts
     from medrestore.data.store import ImageStore
+    from medrestore.errors import MedrestoreError
     from medrestore.imaging import chosen_window
 
     window, sizes = plain(config.sampling.window), plain(config.sampling.split)
     chosen_window(window)  # refuses an empty one once, before every image is left out for it
     source = build(config.dataset)
     catalogue = source.catalogue()
-    split = parts_of(catalogue.items, sizes, config.data_seed, config.paired)
-    if source.screening is not None:
+    try:
+        split = parts_of(catalogue.items, sizes, config.data_seed, config.paired)
+    except MedrestoreError as error:  # what there is can be counted all the same
+        without = "no split" if source.screening is None else "no split and no screening"
+        split, catalogue = {}, replace(catalogue, notes=(*catalogue.notes, f"{without}: {error}"))
+    if source.screening is not None and split:
         load = ImageStore(source, config.channels, 0).load
         screened = screen_parts(catalogue.items, split, source.screening, window, load, track, sizes["file"])
         catalogue, split = screened.applied(catalogue, split)
@@ -55,7 +62,8 @@ def _preview(config: Any, source: Any, items: list[Any], path: Path) -> Path:
 
     from medrestore.callbacks.samples import error_panel, panel_grid
     from medrestore.config import build, plain
-    from medrestore.data.crops import CropSettings, PairedCrops
+    from medrestore.data.crop_settings import CropSettings
+    from medrestore.data.crops import PairedCrops
     from medrestore.data.store import ImageStore
 
     sampling = plain(config.sampling)

@@ -19,8 +19,8 @@ from medrestore.data.module import Part, RestorationData
 from medrestore.data.screening_files import RECORD
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.rows import refuse_leak
-from medrestore.run_directory import Run, resolved
-from medrestore.tasks import AbstractJudge, load_judge, save_judge
+from medrestore.run_directory import Run, in_turn, resolved
+from medrestore.tasks import AbstractJudge, LesionDetector, load_judge, save_judge
 from medrestore.tasks.export import FILE
 
 
@@ -52,8 +52,10 @@ def judge_finder(
                     f"judge={config.judge} holds no {FILE}; type judge=auto, or the run directory that "
                     f"`python -m medrestore.train experiment={experiment}` printed"
                 )
-            print(f"training the judge {experiment} once for these data, into {directory}", file=sys.stderr)
-            train(_ready(recipe, run, directory), directory)
+            with in_turn(directory):
+                if not (directory / FILE).exists():
+                    print(f"training the judge {experiment} once for these data, into {directory}", file=sys.stderr)
+                    train(_ready(recipe, run, directory), directory)
         judge, _ = load_judge(directory / FILE)
         wanted = str(recipe.model._target_).rpartition(".")[2]
         if type(judge).__name__ != wanted:
@@ -66,6 +68,38 @@ def judge_finder(
         return judge.to(device).eval()
 
     return find
+
+
+def proposing_detector(
+    where: str | None, data: RestorationData, part: Part, device: torch.device
+) -> LesionDetector | None:
+    """The frozen detector that proposes the regions of lesion-focused rows; None where none is named.
+
+    Args:
+        where: its run directory (`evaluation.detector`).
+        data: the images it will look at.
+        part: the part of them.
+        device: where it runs.
+
+    Raises:
+        MedrestoreError: no detector there, one that is not good enough or judges patches, or that has seen the images.
+    """
+    if where is None:
+        return None
+    if not (Path(where) / FILE).is_file():
+        raise MedrestoreError(f"evaluation.detector={where} holds no {FILE}; type the run directory of a detector")
+    detector, _ = load_judge(Path(where) / FILE)
+    if not isinstance(detector, LesionDetector) or detector.patches != "none":
+        what = "judges patches" if isinstance(detector, LesionDetector) else f"is a {type(detector).__name__}"
+        raise MedrestoreError(f"evaluation.detector={where} {what} and finds no lesions; name a lesion detector")
+    if not detector.usable:
+        raise MedrestoreError(
+            f"evaluation.detector={where} is not usable: AUC {float(detector.own_score):.3f}, floor {detector.floor}; "
+            "type evaluation.detector=null for the regions that are marked"
+        )
+    judged = {(item.key, hashed_group(item.group)) for item in data.items(part, None)}
+    refuse_leak(Path(where), judged, f"evaluation.detector={where}")
+    return detector.to(device).eval()
 
 
 def finish_judge(run: Run, judge: AbstractJudge, data: RestorationData, about: dict[str, Any]) -> None:

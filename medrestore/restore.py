@@ -34,6 +34,8 @@ def restore(config: Any) -> Any:
         device=torch.device("cuda" if on == "gpu" else "cpu"),
         track=track,
     )
+    if outcome.tiles is not None:
+        print(outcome.tiles)
     print(f"restored {outcome.restored} images into {config.output}")
     return 1 if outcome.failed else 0
 

@@ -12,22 +12,23 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
-from medrestore.callbacks import Checkpoints, History, Progress, SampleImages, StepSeed, track
+from medrestore.callbacks import Checkpoints, History, Progress, Pruning, SampleImages, StepSeed, track
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.labelled import LabelledSettings
 from medrestore.data.module import LoaderSettings, Part, RestorationData, Sample
 from medrestore.data.samples import Pair
 from medrestore.data.scale_crop import scale_crop_of
 from medrestore.evaluation.evaluate import Evaluation, evaluate_methods, show
-from medrestore.evaluation.rows import baseline_rows, classical_rows, learned_rows
+from medrestore.evaluation.rows import make_rows
 from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
 from medrestore.hardware import accelerator, device_name, loader_workers, precision
-from medrestore.judges import finish_judge, judge_finder
+from medrestore.judges import finish_judge, judge_finder, proposing_detector
 from medrestore.run_directory import Run, locked, resolved, resume_point
 from medrestore.schemes import AbstractRestorer
 from medrestore.tasks import AbstractJudge
@@ -47,7 +48,8 @@ def train(config: DictConfig, directory: Path) -> Run:
         MedrestoreError: the configuration, the data or the checkpoint are not usable.
     """
     notes = check(config)
-    with locked(directory):
+    # a job that is started again may meet the one before it, which saves and ends
+    with locked(directory, patience=20.0 if config.ckpt == "last" else 0.0):
         resume = resume_point(config, directory)
         config = resolved(config)
         for note in notes:
@@ -57,7 +59,9 @@ def train(config: DictConfig, directory: Path) -> Run:
         module = build(config.model)
         assert isinstance(module, AbstractRestorer | AbstractJudge)
         if config.generator_weights and isinstance(module, AbstractRestorer):
-            load_into(module.generator, config.generator_weights)
+            for network in (module.generator, module.averaged):
+                if network is not None:
+                    load_into(network, config.generator_weights)
         labelled = module.labelled if isinstance(module, AbstractJudge) else None
         data = make_data(config, directory / "split.csv", type(module).samples, labelled)
         data.prepare("train", "val")
@@ -109,6 +113,9 @@ def make_data(
         fixed=config.degradation.fixed,
         scale_crop=scale_crop_of(plain(sampling.scale_crop)),
         shrink=float(sampling.shrink),
+        synthetic_sources=float(sampling.synthetic_sources),
+        focus=sampling.focus,
+        focus_share=float(sampling.focus_share),
         seed=config.seed,
         data_seed=config.data_seed,
     )
@@ -117,6 +124,7 @@ def make_data(
         workers=loader_workers(hardware.workers, on),
         pin_memory=on == "gpu",
         val_images=sampling.val_images,
+        train_images=sampling.train_images,
         cache_bytes=int(sampling.cache_gb * 1e9),
         split=plain(sampling.split),
         shards=sampling.shards,
@@ -167,16 +175,12 @@ def evaluate(
     data.prepare(split)
     directory = output or run.directory / ("evaluation" if same_data and split == "test" else f"evaluation_{split}")
     device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
-    memory = int(config.evaluation.memory_gb * 2**30)
-    methods = [
-        *classical_rows(run, config, data, track),
-        *baseline_rows(baselines, run, data, split, memory, device),
-        *learned_rows(run, memory, device),
-    ]
-    assessments = {name: build(node) for name, node in config.evaluation.assessments.items()}
+    detector = proposing_detector(config.evaluation.detector, data, split, device)
+    methods, interpolations = make_rows(run, config, data, split, baselines, detector, device, track)
+    assessments = {name: build(node) for name, node in config.evaluation.assessments.items() if node is not None}
     judge = judge_finder(run, config, data, split, train, device)
     typed = [*overrides, *([f"'baselines=[{','.join(map(str, baselines))}]'"] if baselines else [])]
-    setting = make_setting(run, config, split, data, assessments, judge, typed)
+    setting = make_setting(run, config, split, data, assessments, judge, interpolations, typed)
     evaluation = evaluate_methods(data, methods, setting, directory, track)
     show(evaluation, setting)
     print(f"report: {evaluation.report}")
@@ -194,20 +198,28 @@ def _network_of(config: Any) -> Any:
 
 
 def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
-    def export_pretrained(module: AbstractRestorer) -> None:
-        network = plain(config.model.generator)
-        save_generator(directory / "pretrained.safetensors", module.exported, network, _about(config, data))
+    def export_pretrained(generator: nn.Module, selected: str) -> None:
+        about = {**_about(config, data), "selected": selected}
+        save_generator(directory / "pretrained.safetensors", generator, plain(config.model.generator), about)
 
     loggers: list[Any] = [History(directory / "metrics.csv")]
     loggers += [build({**node, "directory": str(directory)}) for node in config.logger.values()]
     callbacks: list[pl.Callback] = [
         StepSeed(config.seed),
         Progress(),
-        Checkpoints(directory / "checkpoints", config.select, config.callbacks.checkpoint_minutes, export_pretrained),
+        Checkpoints(
+            directory / "checkpoints",
+            config.select,
+            config.pretrain_select,
+            config.callbacks.checkpoint_minutes,
+            export_pretrained,
+        ),
     ]
     if "generator" in config.model:
         samples = config.callbacks
         callbacks.append(SampleImages(directory / "samples", samples.sample_images, samples.sample_seconds))
+    if config.callbacks.pruning:
+        callbacks.append(Pruning(config.objective, **plain(config.callbacks.pruning)))
     return pl.Trainer(
         accelerator=accelerator(config.hardware.accelerator),
         devices=config.hardware.devices,
@@ -239,6 +251,7 @@ def _about(config: Any, data: RestorationData) -> dict[str, Any]:
         "training_data": data.source.name,
         "training_images": len(data.items("train", None)),
         "licence": sorted(data.catalogue.licences),
+        "focus": config.sampling.focus,
         "weights": weights_said(config),
     }
 
@@ -281,7 +294,7 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
         print(f"left out: {entry.path}: {entry.reason}", file=sys.stderr)
     if len(data.left_out) > 5:
         print(f"left out: {len(data.left_out) - 5} more, listed in the report", file=sys.stderr)
-    for note in data.catalogue.notes:
+    for note in data.notes:
         print(f"note: {note}", file=sys.stderr)
 
 
@@ -296,8 +309,12 @@ def _quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Lightning 2.6 asks torch 2.15 whether a tree is a leaf in a deprecated way: nothing a user could do.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*", category=FutureWarning)
+    # On the login node of a cluster: hydra/launcher=submitit_slurm submits jobs, this one is meant to run here.
+    warnings.filterwarnings("ignore", message=".*`srun` command is available on your system.*")
     # Loader processes would compete with the training for the same cores; the loader benchmark is the judge.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # A head node of a cluster has SLURM's commands; a run there is no mistake.
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
     warnings.filterwarnings(
         "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
     )

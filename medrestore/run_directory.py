@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
@@ -18,7 +19,7 @@ from medrestore.config import plain
 from medrestore.errors import MedrestoreError
 
 # What may differ when a training goes on: everything else moves its trajectory.
-_FREE_KEYS = ("ckpt", "evaluation", "metrics", "logger", "callbacks", "hardware.workers", "about")
+_FREE_KEYS = ("ckpt", "evaluation", "metrics", "logger", "callbacks", "hardware.workers", "about", "objective")
 
 
 @dataclass(frozen=True)
@@ -81,28 +82,62 @@ def resume_point(config: Any, directory: Path) -> Path | None:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """One training a directory at a time."""
+def locked(directory: Path, patience: float = 0.0) -> Iterator[None]:
+    """One training a directory at a time.
+
+    Args:
+        directory: the run directory.
+        patience: seconds to wait for a training there that is about to end.
+
+    Raises:
+        MedrestoreError: another training runs there.
+    """
     (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
     with open(directory / "checkpoints" / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise MedrestoreError(f"another training runs in {directory}; type another hydra.run.dir") from None
+        deadline = time.monotonic() + patience
+        while not _lock(file):
+            if time.monotonic() > deadline:
+                raise MedrestoreError(f"another training runs in {directory}; type another hydra.run.dir")
+            time.sleep(0.2)
         yield
+
+
+@contextmanager
+def in_turn(directory: Path) -> Iterator[None]:
+    """Wait until no other process prepares what lies in `directory`: jobs of a sweep share their judges."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with open(directory.with_name(f".{directory.name}.lock"), "w") as file:
+        if not _lock(file):
+            print(f"another process prepares {directory}: waiting for it", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def resolved(config: Any) -> DictConfig:
     """A copy without interpolations, as it is saved.
 
+    Assessments keep theirs: what they take from other keys is what these are when the run is judged again, so that
+    `evaluate ... metrics.niqe_params=FILE` reaches them.
+
     Raises:
         MedrestoreError: A value has no default and was not given.
     """
     try:
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        container: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise MedrestoreError(f"{error.full_key} is not given; type {error.full_key}=...") from None
-    return OmegaConf.create(container)  # type: ignore[arg-type, return-value]
+    assessments = OmegaConf.select(config, "evaluation.assessments")
+    if assessments is not None:
+        container["evaluation"]["assessments"] = OmegaConf.to_container(assessments, resolve=False)
+    return cast(DictConfig, OmegaConf.create(container))
 
 
 def flat(config: Any, keys: Sequence[str]) -> dict[str, str]:

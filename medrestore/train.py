@@ -24,6 +24,7 @@ def train(config: Any) -> Any:
 
     python -m medrestore.train experiment=cervix_deblur
     python -m medrestore.train experiment=cervix_deblur budget=paper dataset=cervix dataset.root=DIR hardware=gpu
+    python -m medrestore.train -m experiment=cervix_deblur model.critic_steps=1,5 seed=1,2 hydra/launcher=gpu_pool
     """
     if config.about.experiment is None:
         told = "; ".join(experiments())
@@ -31,17 +32,19 @@ def train(config: Any) -> Any:
     from pathlib import Path
 
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
+
+    from medrestore.sweeps.job import in_sweep
 
     hydra = HydraConfig.get()
     explicit = any(override.startswith("hydra.run.dir=") for override in hydra.overrides.hydra)
-    if config.ckpt == "last" and not explicit and hydra.mode != RunMode.MULTIRUN:
+    if config.ckpt == "last" and not explicit and not in_sweep():
         raise MedrestoreError("ckpt=last needs to know where; type hydra.run.dir=<directory of the run>")
     from medrestore import run
+    from medrestore.sweeps.objective import objective_value
 
     finished = run.train(config, Path(hydra.runtime.output_dir))
     print(f"run directory: {finished.directory}")
-    return None
+    return objective_value(finished.directory, finished.config) if in_sweep() else None
 
 
 if __name__ == "__main__":

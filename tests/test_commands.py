@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import TINY, TINY_WGAN
 
+from medrestore.evaluation.comparison import find_runs
+
 
 def command(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -26,6 +28,17 @@ def test_help_names_the_keys_and_imports_nothing_heavy(name: str, tmp_path: Path
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
     assert f"python -m medrestore.{name}" in done.stdout and "keys:" in done.stdout
+
+
+def test_hydra_finds_our_plugins_and_they_import_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys; from hydra.core.plugins import Plugins\n"
+        "found = {plugin.__name__ for plugin in Plugins.instance().discover()}\n"
+        "print({'GpuPoolLauncher', 'SlurmLauncher', 'TpeSweeper'} <= found)\n"
+        "print([m for m in ('torch', 'numpy', 'optuna', 'submitit', 'sqlalchemy', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.stdout.splitlines() == ["True", "[]"], done.stderr
 
 
 def test_train_without_experiment_lists_them(tmp_path: Path) -> None:
@@ -74,7 +87,23 @@ def test_train_restore_inspect_by_command(tmp_path: Path, photographs: Path) -> 
 
 
 def test_a_sweep_trains_each_job_and_lists_a_failing_one(tmp_path: Path) -> None:
-    arguments = ["-m", "experiment=cervix_deblur", *TINY, *TINY_WGAN, "epochs=1", "pretrain_epochs=0"]
-    done = command("train", *arguments, "seed=1,2", "evaluation.lpips=false", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("outputs/cervix_deblur/sweep_*/*/generator.safetensors"))) == 2
+    arguments = ["-m", "experiment=cervix_deblur", *TINY, *TINY_WGAN, "pretrain_epochs=0", "logger=wandb"]
+    done = command("train", *arguments, "epochs=0,1", "seed=1,2", "evaluation.lpips=false", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    (sweep,) = tmp_path.glob("outputs/cervix_deblur/sweep_*")
+    rows = [line.split(",") for line in (sweep / "sweep.csv").read_text().splitlines()]
+    assert rows[0] == ["job", "epochs", "seed", "val/psnr", "seconds", "state", "error"]
+    assert [row[:3] + row[5:6] for row in rows[1:]] == [
+        ["0", "0", "1", "failed"],
+        ["1", "0", "2", "failed"],
+        ["2", "1", "1", "done"],
+        ["3", "1", "2", "done"],
+    ]
+    assert rows[1][6] == "epochs=0 trains nothing; type epochs=1 or more"
+    for row in rows[3:]:
+        metrics = (sweep / row[0] / "metrics.csv").read_text().splitlines()
+        last = dict(zip(metrics[0].split(","), metrics[-1].split(","), strict=True))
+        assert float(row[3]) == float(last["val/psnr"])
+        assert len(list((sweep / row[0] / "wandb").glob("offline-run-*"))) == 1  # closed before the next job began
+    assert find_runs(str(sweep))[0] == [sweep / "2", sweep / "3"]
+    assert (sweep / "sweep.png").is_file()

@@ -57,6 +57,8 @@ def test_paper_recipe_is_the_papers() -> None:
         ("experiment=cervix_debur", "did you mean 'cervix_deblur'"),
         ("hardware=gpuu", "did you mean 'gpu'"),
         ("seeed=3", "did you mean 'seed'"),
+        ("hydra.launcher.slot=3", "unknown key 'hydra.launcher.slot'"),
+        ("hydra/launcher=gpu_pol", "did you mean 'gpu_pool'"),
         ("dataset.root=(a", "dataset.root=(a"),
     ],
 )
@@ -76,13 +78,29 @@ def test_hydra_errors_are_one_line_with_the_near_match(override: str, told: str)
         ("epochs=0", "type epochs=1"),
         ("pretrain_epochs=40", "type pretrain_epochs="),
         ("select=psnr", "select=val/psnr"),
+        ("pretrain_select=val/lpips", "pretrain_select=psnr_ssim"),
         ("degradation=downsample", "model.generator.scale=2"),
+        ("evaluation.lpips=imagenet", "type evaluation.lpips=true, false or trained"),
         ("model=paired_regression", "is not an argument of"),
     ],
 )
 def test_checks_name_the_override_to_type(override: str, told: str) -> None:
     with pytest.raises(MedrestoreError, match=told):
         check(compose("train", ["experiment=cervix_deblur", override]))
+
+
+def test_batch_must_hold_the_parts_it_is_cut_into() -> None:
+    with pytest.raises(MedrestoreError, match=r"type model\.accumulate=8"):
+        check(compose("train", ["experiment=brain_sr", "model.accumulate=9"]))
+
+
+@pytest.mark.parametrize(
+    ("scale", "more"), [(2, []), (3, ["budget=paper"]), (8, ["budget=paper", "network@model.generator=rrdb"])]
+)
+def test_super_resolution_follows_the_scale_of_the_degradation(scale: int, more: list[str]) -> None:
+    config = compose("train", ["experiment=brain_sr", f"degradation.operator.scale={scale}", *more])
+    check(config)
+    assert config.model.generator.scale == scale and config.model.generator.channels == 1
 
 
 def test_crop_must_fit_the_strided_generator() -> None:
@@ -127,4 +145,5 @@ def test_build_refuses_foreign_targets() -> None:
 def test_the_configs_ship_with_the_package() -> None:
     assert (CONF_DIR / "train.yaml").is_file()
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
-    assert '"conf" = "medrestore/conf"' in text
+    assert '"conf" = "medrestore/conf"' in text and 'packages = ["medrestore", "hydra_plugins"]' in text
+    assert not (Path(__file__).parents[1] / "hydra_plugins" / "__init__.py").exists()  # other plugins share the name

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from medrestore.data.module import Part
 from medrestore.errors import MedrestoreError
-from medrestore.judges import finish_judge, judge_finder
+from medrestore.judges import finish_judge, judge_finder, proposing_detector
 from medrestore.run import make_data
 from medrestore.run_directory import Run, resolved
 from medrestore.tasks import LesionDetector, load_judge, save_judge
@@ -183,3 +183,26 @@ def test_a_finished_judge_is_calibrated_on_val_measured_on_test_and_says_whether
     assert {part: sorted(keys) for part, keys in seen.items()} == {
         part: sorted(key for key, found in known.items() if found == part) for part in ("val", "test")
     }
+
+
+def test_a_detector_that_proposes_regions_is_one_that_may(run: Run, tmp_path: Path) -> None:
+    data = make_data(run.config, run.directory / "split.csv")
+
+    def refused(where: Path, part: Part = "test") -> str:
+        with pytest.raises(MedrestoreError) as error:
+            proposing_detector(str(where), data, part, CPU)
+        assert "\n" not in str(error.value)
+        return str(error.value).removeprefix(f"evaluation.detector={where} ")
+
+    assert proposing_detector(None, data, "test", CPU) is None
+    detector = finished_judge(tmp_path / "detector", DETECTOR, *CERVIX)
+    found = proposing_detector(str(detector), data, "test", CPU)
+    assert found is not None and found.threshold == 0.5
+    assert refused(detector, "all").startswith("was trained on 5 of the images or patients it would be judged on")
+    assert refused(run.directory) == "holds no judge.safetensors; type the run directory of a detector"
+    street = finished_judge(tmp_path / "street", "street_segmenter", *STREET)
+    assert refused(street) == "is a SceneSegmenter and finds no lesions; name a lesion detector"
+    judge, about = load_judge(detector / "judge.safetensors")
+    judge.own_score.fill_(0.6)
+    save_judge(detector / "judge.safetensors", judge, about["judge"], {})
+    assert refused(detector).startswith("is not usable: AUC 0.600, floor 0.9; type evaluation.detector=null")

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
-EXPERIMENTS = {"cervix": "cervix_deblur", "ct": "ct_deblur", "first_run": "cervix_deblur", "street": "street_deblur"}
+EXPERIMENTS = {
+    "cervix": "cervix_deblur",
+    "ct": "ct_deblur",
+    "first_run": "cervix_deblur",
+    "retina": "retina_enhance",
+    "street": "street_deblur",
+}
 
 
 def test_every_paper_has_its_notebook() -> None:

@@ -9,15 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from conftest import TINY, TINY_WGAN
+from killed_runs import kill
 from safetensors.torch import load_file
 
-from medrestore import run as engine
 from medrestore.config import compose
 from medrestore.errors import MedrestoreError
 from medrestore.run import train
@@ -37,39 +35,10 @@ OVERRIDES = [
 OVERRIDES = [override for override in OVERRIDES if "depth" not in override]
 
 
-class Kill(Exception):
-    """Stands for a kill at a chosen batch."""
-
-
-class KillAt(pl.Callback):
-    def __init__(self, batches: int) -> None:
-        self.left = batches
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Kill
-
-
 def finished(directory: Path, *more: str) -> dict[str, torch.Tensor]:
     train(compose("train", [*OVERRIDES, *more]), directory)
     state = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     return {**state, **{f"exported/{k}": v for k, v in load_file(directory / "generator.safetensors").items()}}
-
-
-def kill(directory: Path, batches: int, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
-    """Train until `batches` batches are done, then stop without any tidying up."""
-    original = engine._trainer
-
-    def killing(*arguments: Any) -> pl.Trainer:
-        trainer = original(*arguments)
-        trainer.callbacks.append(KillAt(batches))
-        return trainer
-
-    monkeypatch.setattr(engine, "_trainer", killing)
-    with pytest.raises(Kill):
-        train(compose("train", [*OVERRIDES, *more]), directory)
-    monkeypatch.setattr(engine, "_trainer", original)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +53,7 @@ def test_killed_and_resumed_equals_unbroken(
     batches: int, minutes: float, unbroken: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saving = f"callbacks.checkpoint_minutes={minutes}"
-    kill(tmp_path, batches, monkeypatch, saving)
+    kill(tmp_path, batches, monkeypatch, [*OVERRIDES, saving])
     torch.rand(17)  # another process would have other global random numbers
     resumed = finished(tmp_path, "ckpt=last", saving)
     assert resumed.keys() == unbroken.keys()
@@ -94,7 +63,7 @@ def test_killed_and_resumed_equals_unbroken(
 
 def test_history_has_each_epoch_once_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finished(tmp_path / "unbroken")
-    kill(tmp_path / "broken", 10, monkeypatch)
+    kill(tmp_path / "broken", 10, monkeypatch, OVERRIDES)
     finished(tmp_path / "broken", "ckpt=last")
     histories = [history(tmp_path / name / "metrics.csv") for name in ("unbroken", "broken")]
     assert histories[0] == histories[1] and len(histories[0]) == 3

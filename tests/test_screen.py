@@ -15,13 +15,11 @@ from test_bad_input import ct_slice
 
 from medrestore.data.catalogue import hashed_group
 from medrestore.data.phantoms import BrainPhantom
-from medrestore.fit_niqe import fit_niqe
 from medrestore.inspect_data import inspect_data
-from medrestore.metrics import read_niqe_model
 from medrestore.run import evaluate
 from medrestore.screen import screen
 
-PHANTOM = ["dataset=brain_phantom", "dataset.patients=6", "dataset.slices_per_patient=3", "dataset.size=80"]
+PHANTOM = ["dataset=brain_phantom", "dataset.patients=6", "dataset.slices_per_patient=2", "dataset.size=64"]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str, command=screen) -> int:
@@ -43,7 +41,7 @@ def test_a_phantom_loses_its_empty_slices(
     output = tmp_path / "screened"
     assert call(monkeypatch, *PHANTOM, f"output={output}") == 0
     told = capsys.readouterr().out
-    source = BrainPhantom(patients=6, slices_per_patient=3, size=80, data_seed=0)
+    source = BrainPhantom(patients=6, slices_per_patient=2, size=64, data_seed=0)
     items = {item.key: item for item in source.catalogue().items}
     rows = table(output)
     assert [row["key"] for row in rows] == list(items)
@@ -54,28 +52,23 @@ def test_a_phantom_loses_its_empty_slices(
     for row in rows:
         assert row["decision"] == ("kept" if float(row["score"]) > threshold else "dropped")
         assert row["group"] == hashed_group(items[row["key"]].group) and (row["reason"] == "") == (row not in gone)
-        assert (row["height"], row["width"]) == ("80", "80")
+        assert (row["height"], row["width"]) == ("64", "64")
     with (output / "split.csv").open(encoding="utf-8") as file:
         assert {row["key"]: row["split"] for row in csv.DictReader(file)} == {
             row["key"]: row["split"] for row in rows if row["decision"] == "kept"
         }
-    assert f"24 images of 6 patients or scenes\nkept {24 - len(gone)} (" in told
+    assert f"18 images of 6 patients or scenes\nkept {18 - len(gone)} (" in told
     assert f"above {threshold:#.4g}, the mean of " in told and f"sampling.split.file={output}/split.csv" in told
     for name in ("histogram.png", "contact_sheet.png"):
         with Image.open(output / name) as picture:
             assert picture.width > 700
-    # What a training then takes is exactly that, and no second screening; so does a model of these images.
+    # What a training then takes is exactly that, and no second screening.
     arguments = [f"sampling.split.file={output}/split.csv", "dataset.screen=true", "sampling.crop=32", "channels=1"]
     arguments += ["degradation=motion", f"output={tmp_path / 'audit'}"]
     assert call(monkeypatch, *PHANTOM, *arguments, command=inspect_data) == 0
     lines = (tmp_path / "audit/audit.txt").read_text().splitlines()
-    assert lines[0].startswith(f"{24 - len(gone)} images: ")
-    assert f"note: screening left out {len(gone)} of 24 images; it keeps " in "\n".join(lines)
-    fitted = tmp_path / "own.safetensors"
-    assert call(monkeypatch, *PHANTOM, *arguments[:2], "block=16", f"output={fitted}", command=fit_niqe) == 0
-    assert "note: screening left out " in capsys.readouterr().err
-    trained = [row["key"] for row in rows if (row["split"], row["decision"]) == ("train", "kept")]
-    assert read_niqe_model(fitted).about["keys"] == sorted(trained)
+    assert lines[0].startswith(f"{18 - len(gone)} images: ")
+    assert f"note: screening left out {len(gone)} of 18 images; it keeps " in "\n".join(lines)
     assert call(monkeypatch, *PHANTOM, arguments[0], f"output={tmp_path / 'twice'}") == 2
     assert "names only what a screening kept already" in capsys.readouterr().err
 
@@ -113,15 +106,15 @@ def test_a_mixed_collection_with_files_that_are_no_slices(
 
 def test_a_run_is_judged_on_what_it_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medrestore.evaluation.evaluate.case_views", lambda *arguments: [])
-    given = [*PHANTOM[:3], "dataset.size=64", "dataset.screen=true", "dataset.screening.threshold=0.1", "judge=none"]
+    given = [*PHANTOM, "dataset.screen=true", "dataset.screening.threshold=0.1", "judge=none"]
     run = finished_run(tmp_path / "run", "ct_deblur", *given, "sampling.window=auto")
     with (run.directory / "split.csv").open(encoding="utf-8") as file:
         kept = {row["key"]: row["split"] for row in csv.DictReader(file)}
-    assert len(kept) < 24
+    assert len(kept) < 18
     judged = evaluate(run)
     assert {score.key for score in judged.scores} == {key for key, part in kept.items() if part == "test"}
     report = (run.directory / "evaluation/report.html").read_text(encoding="utf-8")
-    assert f"screening left out {24 - len(kept)} of 24 images; it keeps a pixel difference" in report
+    assert f"screening left out {18 - len(kept)} of 18 images; it keeps a pixel difference" in report
     assert {score.key for score in evaluate(run, split="all").scores} == set(kept)
 
 
@@ -135,7 +128,7 @@ def test_a_run_is_judged_on_what_it_kept(tmp_path: Path, monkeypatch: pytest.Mon
         (["dataset=street_phantom"], "StreetPhantom are not screened; type dataset=folder"),
         (["dataset.screening.threshold=1"], "threshold=1 is neither mean nor a quantile from 0 to below 1"),
         (["dataset.screening.threshold=high"], "threshold=high is neither mean nor"),
-        (["dataset.screening.threshold=0.99"], "the screening leaves none of 4 images in the "),
+        (["dataset.screening.threshold=0.99"], "the screening leaves none of 3 images in the "),
         (["dataset.screening.size=512"], "no training image of 512 x 512 pixels to take its threshold from"),
         (["threshold=0.3"], "did you mean 'dataset.screening.threshold'?"),
         (["sampling.window=brian"], "brian"),
@@ -147,7 +140,7 @@ def test_a_mistake_is_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").touch()
-    phantom = [] if arguments and arguments[0].startswith("dataset=") else [*PHANTOM[:3], "dataset.size=64"]
+    phantom = [] if arguments and arguments[0].startswith("dataset=") else PHANTOM
     output = [] if not arguments or "output" in arguments[0] else ["output=out"]
     assert call(monkeypatch, *phantom, *output, *arguments) == 2
     line = capsys.readouterr().err.strip()

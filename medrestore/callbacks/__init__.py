@@ -4,6 +4,7 @@ from medrestore.callbacks.checkpoints import Checkpoints
 from medrestore.callbacks.dashboards import tensorboard_logger, wandb_logger
 from medrestore.callbacks.history import History
 from medrestore.callbacks.progress import Progress, track
+from medrestore.callbacks.pruning import Pruning
 from medrestore.callbacks.samples import SampleImages
 from medrestore.callbacks.step_seed import StepSeed
 
@@ -11,6 +12,7 @@ __all__ = [
     "Checkpoints",
     "History",
     "Progress",
+    "Pruning",
     "SampleImages",
     "StepSeed",
     "tensorboard_logger",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from medrestore.imaging import Image, field_of_view
+from medrestore.imaging import Image
 from medrestore.imaging.alignment import Alignment
 from medrestore.imaging.registration import register
 
@@ -15,11 +15,11 @@ def aligned(before: Image, after: Image) -> Alignment:
     """Find how the photograph after an operation lies over the one before it.
 
     Args:
-        before: With its field of view as mask; found where it has none.
+        before: With its field of view as mask.
         after: The same.
 
     Raises:
-        MedrestoreError: No field of view is visible, or the two cannot be registered.
+        MedrestoreError: The two cannot be registered.
     """
     return register(before.pixels, after.pixels, _field(before), _field(after))
 
@@ -52,4 +52,6 @@ def laid_over(before: Image, after: Image, alignment: Alignment) -> Image:
 
 
 def _field(image: Image) -> Tensor:
-    return field_of_view(image.pixels) if image.mask is None else image.mask
+    if image.mask is None:
+        raise ValueError("a photograph to be registered has its field of view as mask")
+    return image.mask

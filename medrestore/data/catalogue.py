@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -38,6 +39,7 @@ class Item:
         mask: A file whose marked pixels are the region of interest.
         labels: A file with the class of every pixel.
         label_scheme: How that file names the classes.
+        axis: Of a volume, which its slices are cut across.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Item:
     mask: Path | None
     labels: Path | None = None
     label_scheme: Scheme = "train_ids"
+    axis: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,14 @@ class Catalogue:
             raise MedrestoreError(f"two images have the same key {repeated[0]}: {', '.join(same)}; rename one of them")
 
 
+def patients_known(items: Sequence[Item]) -> str:
+    """Say whether images belong to known patients or scenes: `known`, `unknown`, or `unknown for 3 of 9 images`."""
+    alone = sum(item.group == item.key for item in items)
+    if alone in (0, len(items)):
+        return "unknown" if alone else "known"
+    return f"unknown for {alone} of {len(items)} images"
+
+
 class Source(Protocol):
     """Where images come from: folders of files, or a generator of test material.
 
@@ -132,17 +143,18 @@ class Source(Protocol):
         ...
 
 
-def item_key(collection: str, relative: str, frame: int | None = None) -> str:
+def item_key(collection: str, relative: str, frame: int | None = None, axis: int = 2) -> str:
     """Return the 12 hex digits that name an image in every table.
 
     Args:
         collection: Name of the root folder, or of the generator.
         relative: Path of the file below the root, with `/`.
         frame: Slice of a volume.
+        axis: Of the volume, across which it is cut.
     """
+    place = "" if frame is None else f"{frame}" if axis == 2 else f"{frame} across {axis}"
     # macOS stores umlauts decomposed: the same file must have the same key on every machine.
-    text = unicodedata.normalize("NFC", f"{collection}\n{relative}\n{'' if frame is None else frame}")
-    return _digest(text)
+    return _digest(unicodedata.normalize("NFC", f"{collection}\n{relative}\n{place}"))
 
 
 def hashed_group(group: str) -> str:

@@ -11,63 +11,29 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from medrestore.data.catalogue import Item
+from medrestore.data.crop_settings import CropSettings
+from medrestore.data.cutting import cut, cut_shrunk, draw_offset
 from medrestore.data.samples import Pair, Unpaired
-from medrestore.data.scale_crop import ScaleCrop, resized, resized_mask
+from medrestore.data.scale_crop import resized, resized_mask
 from medrestore.data.seeding import generator_of, seed_of
 from medrestore.data.store import ImageStore
 from medrestore.degradations import Degradation, Frame, Identity
-from medrestore.degradations.apply import mirrored
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import to_unit, window_of
 
 T = TypeVar("T")
+_Part = tuple[tuple[int, int], tuple[int, int]] | tuple[None, None]
 _MOST_CROPS = 64  # an epoch shows of the largest image
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """How crops are drawn.
-
-    Attributes:
-        crop: side of the target crop in pixels, a multiple of the degradation's scale.
-        crops_per_image: how often an epoch shows each image; `auto` takes as many crops as would cover it, at most 64,
-            so that large photographs are not seen less densely than small ones.
-        flips: random flips and quarter turns; `horizontal` for scenes that are never upside down.
-        window: see `store.window_of`.
-        fixed: one degradation per image for the whole training.
-        seed: the training's seed.
-        data_seed: the data's seed.
-        scale_crop: boxes of random side, resized to `crop`; None = boxes of `crop` pixels.
-        shrink: sharp images are shrunk by a random factor from 1 to this before the blur, so that one scanner's pixel
-            size and noise do not stand for all; 1 = as they are. Real pairs and images without truth stay as they are.
-    """
-
-    crop: int
-    crops_per_image: int | Literal["auto"]
-    flips: bool | Literal["horizontal"]
-    window: str | Sequence[float]
-    fixed: bool
-    seed: int
-    data_seed: int
-    scale_crop: ScaleCrop | None = None
-    shrink: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.shrink <= 8:
-            raise MedrestoreError(
-                f"sampling.shrink is a factor from 1 to 8, found {self.shrink}; type sampling.shrink=2, or 1 for none"
-            )
 
 
 class _Cropper:
@@ -93,8 +59,9 @@ class _Cropper:
         factor = self._draw_factor(random) if partner is None and item.role == "target" else 1.0
         height, width = (round(size / factor) for size in image.pixels.shape[1:])
         side = settings.crop if settings.scale_crop is None else settings.scale_crop.draw_side(height, width, random)
-        top = _offset(height, side, random)
-        left = _offset(width, side, random)
+        rows, columns = self._draw_part(item, factor, random)
+        top = draw_offset(height, side, random, rows)
+        left = draw_offset(width, side, random, columns)
         if partner is None:
             margin = operator.margin if parameters.margin is None else parameters.margin
             margin = -(-margin // operator.scale) * operator.scale  # the grid of the shrunk image must not move
@@ -123,6 +90,14 @@ class _Cropper:
             return 1.0
         return math.exp(float(torch.rand((), generator=random, dtype=torch.float64)) * math.log(self.settings.shrink))
 
+    def _draw_part(self, item: Item, factor: float, random: torch.Generator) -> _Part:
+        """Rows and columns of a marked part of the image `factor` times smaller, None for a crop from anywhere."""
+        if self.settings.focus is None or float(torch.rand((), generator=random)) >= self.settings.focus_share:
+            return None, None
+        boxes = self.store.region_boxes(item)
+        x0, y0, x1, y1 = (boxes[int(torch.randint(len(boxes), (), generator=random))] / factor).round().int().tolist()
+        return (y0, y1), (x0, x1)
+
     def _flipped(self, degraded: Tensor, target: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         if self._flip is None:
             return degraded, target, mask
@@ -143,6 +118,8 @@ class PairedCrops(Dataset[Pair]):
         self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
     ) -> None:
         self.items = [item for item in items if item.role == "target"]
+        if settings.focus is not None:
+            self.items = _marked(store, self.items)
         self.positions = _positions(store, self.items, settings)
         self._cropper = _Cropper(store, degradation, settings)
 
@@ -159,52 +136,72 @@ class PairedCrops(Dataset[Pair]):
 class UnpairedCrops(Dataset[Unpaired]):
     """Crops of degraded and of sharp images that do not belong together; indexed by `(epoch, index)`.
 
-    Where the collection has no images degraded by nature, the first half of the groups is degraded and the other half
-    serves as the reference, so that no source ever meets its own truth.
+    Degraded on purpose is a share of the sources (`synthetic_sources`), or all of them where the collection has no
+    images degraded by nature. They are made of the first half of the groups of sharp images, and the other half serves
+    as the reference, so that no source ever meets its own truth.
 
     Attributes:
-        sources: the degraded images, or those to degrade.
+        sources: the images degraded by nature.
+        made: the sharp images to degrade.
         targets: the sharp images.
-        positions: which of the sources each index shows.
+        positions: which of the sources (of `made` where there are none) each index shows.
     """
 
     def __init__(
         self, store: ImageStore, items: Sequence[Item], degradation: Degradation, settings: CropSettings
     ) -> None:
-        sources = [item for item in items if item.role == "source"]
-        targets = [item for item in items if item.role == "target"]
-        if sources:
-            degradation = Identity()
-        else:
-            groups = sorted({item.group for item in targets}, key=lambda group: seed_of(settings.data_seed, group))
+        if settings.focus is not None:
+            raise MedrestoreError("sampling.focus needs pairs, this scheme is unpaired; type sampling.focus=null")
+        self.sources = [item for item in items if item.role == "source"]
+        self.targets = [item for item in items if item.role == "target"]
+        self.made: list[Item] = []
+        self._share = settings.synthetic_sources if self.sources else 1.0
+        if self._share:
+            groups = sorted({item.group for item in self.targets}, key=lambda group: seed_of(settings.data_seed, group))
             first = set(groups[: len(groups) // 2])
-            sources = [item for item in targets if item.group in first]
-            targets = [item for item in targets if item.group not in first]
-        if not sources or not targets:
+            self.made = [item for item in self.targets if item.group in first]
+            self.targets = [item for item in self.targets if item.group not in first]
+        if not self.targets or not (self.sources or self.made):
             raise MedrestoreError(
-                f"unpaired training needs two domains, found {len(sources)} degraded and {len(targets)} sharp images; "
-                "name their roles with dataset.source_roles and dataset.target_roles"
+                f"unpaired training needs two domains, found {len(self.sources)} degraded and {len(self.targets)} "
+                "sharp images; name their roles with dataset.source_roles and dataset.target_roles"
             )
-        self.sources, self.targets = sources, targets
         self._seed = settings.seed
-        larger = max(sources, targets, key=len)
-        self.positions = [index % len(sources) for index in range(len(_positions(store, larger, settings)))]
-        self._source = _Cropper(store, degradation, settings)
-        self._reference = _Cropper(store, Identity(), settings)
+        shown = self.sources or self.made
+        larger = max(shown, self.targets, key=len)
+        self.positions = [index % len(shown) for index in range(len(_positions(store, larger, settings)))]
+        self._source = _Cropper(store, Identity(), settings)
+        self._made = _Cropper(store, degradation, settings)
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def __getitem__(self, where: tuple[int, int]) -> Unpaired:
         epoch, index = where
+        random = generator_of(self._seed, "pick", *where)
+        pick = int(torch.randint(len(self.targets), (), generator=random))
+        if self._share and float(torch.rand((), generator=random)) < self._share:
+            images, cropper, start = self.made, self._made, self.positions[index] % len(self.made)
+        else:
+            images, cropper, start = self.sources, self._source, self.positions[index]
         position, (source, _, source_mask) = _readable(
-            self.sources, self.positions[index], lambda item: self._source.draw(item, "source", epoch, index)
+            images, start, lambda item: cropper.draw(item, "source", epoch, index)
         )
-        pick = int(torch.randint(len(self.targets), (), generator=generator_of(self._seed, "pick", *where)))
         _, (_, reference, reference_mask) = _readable(
-            self.targets, pick, lambda item: self._reference.draw(item, "reference", epoch, index)
+            self.targets, pick, lambda item: self._source.draw(item, "reference", epoch, index)
         )
         return Unpaired(source, reference, source_mask, reference_mask, torch.tensor(position))
+
+
+def _marked(store: ImageStore, items: Sequence[Item]) -> list[Item]:
+    """The images in which something is marked."""
+    marked = [item for item in items if len(store.region_boxes(item))]
+    if not marked:
+        raise MedrestoreError(
+            f"sampling.focus=region: in none of the {len(items)} training images of {store.source.name} a region is "
+            "marked; type sampling.focus=null, or a data set with masks or boxes of lesions"
+        )
+    return marked
 
 
 def _positions(store: ImageStore, items: Sequence[Item], settings: CropSettings) -> list[int]:
@@ -215,29 +212,6 @@ def _positions(store: ImageStore, items: Sequence[Item], settings: CropSettings)
         counts = [settings.crops_per_image] * len(items)
     turns = range(max(counts, default=0))
     return [position for turn in turns for position, count in enumerate(counts) if turn < count]
-
-
-def cut(image: Tensor, top: int, left: int, side: int) -> Tensor:
-    """Cut a square `(C, side, side)` from `(C, H, W)`; beyond the border the image is mirrored, edge not repeated."""
-    height, width = image.shape[1:]
-    if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
-        return image[:, top : top + side, left : left + side]
-    return image[:, mirrored(top, side, height)][:, :, mirrored(left, side, width)]
-
-
-def cut_shrunk(image: Tensor, top: int, left: int, side: int, factor: float) -> Tensor:
-    """`cut` from the image `factor` times smaller: antialiased, in the image's own unit."""
-    if factor == 1:
-        return cut(image, top, left, side)
-    native = cut(image, round(top * factor), round(left * factor), round(side * factor))
-    return F.interpolate(native[None].float(), size=(side, side), mode="bilinear", antialias=True)[0]
-
-
-def _offset(size: int, crop: int, random: torch.Generator) -> int:
-    """Where a crop starts; an image smaller than the crop is centred and mirrored."""
-    if size <= crop:
-        return -((crop - size) // 2)
-    return int(torch.randint(size - crop + 1, (), generator=random))
 
 
 def _readable(items: Sequence[Item], index: int, draw: Callable[[Item], T]) -> tuple[int, T]:

@@ -109,7 +109,7 @@ def _text(dataset: Dataset, name: str) -> str:
     return str(dataset.get(name) or "").strip()
 
 
-def slices_of(tree: Tree, entries: Sequence[Entry], modality: str, guessed_labels: bool) -> Slices:
+def dicom_slices(tree: Tree, entries: Sequence[Entry], modality: str, guessed_labels: bool) -> Slices:
     """Read the header of every DICOM file once, and leave out what is no slice.
 
     Of slices (CT, MR, PT) these are left out with a count: localisers, secondary captures and dose reports, derived

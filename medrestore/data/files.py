@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,6 +20,7 @@ from medrestore.data.screening import Screening
 from medrestore.errors import MedrestoreError
 from medrestore.imaging.guard import reading
 
+_ROUNDING = 3 / 255  # that JPEG leaves between the channels of a grey picture
 _WITH_ALPHA = ("LA", "PA", "RGBA")
 
 
@@ -42,7 +44,7 @@ def size_of(path: Path) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def read_mask(path: Path, frame: int | None = None) -> Tensor:
+def read_mask(path: Path, frame: int | None = None, axis: int = 2) -> Tensor:
     """Read the marked pixels of a mask or an annotation, bool (1, H, W).
 
     A drawing on a transparent ground is marked where it is not transparent. Otherwise pixels above half of 255 are
@@ -54,7 +56,7 @@ def read_mask(path: Path, frame: int | None = None) -> Tensor:
     alpha = _alpha(path)
     if alpha is not None and not alpha.all():
         return torch.from_numpy(alpha)[None]
-    mask = imaging.read(path, frame)
+    mask = imaging.read(path, frame, axis)
     values = mask.pixels.amax(0, keepdim=True)
     if mask.unit == "intensity":
         values = values * 255
@@ -71,6 +73,23 @@ def _alpha(path: Path) -> np.ndarray | None:
                 return np.asarray(file.convert("RGBA").getchannel("A")) > 0
         except PIL.UnidentifiedImageError:
             return None
+
+
+def grey_of(image: imaging.Image) -> imaging.Image:
+    """Return a grey image as it is, one with three equal channels as grey.
+
+    Raises:
+        MedrestoreError: It is in colour.
+    """
+    if image.pixels.shape[0] == 1:
+        return image
+    spread = float((image.pixels.amax(0) - image.pixels.amin(0)).max())
+    if spread > _ROUNDING:
+        raise MedrestoreError(
+            f"cannot read {image.source}: it is a colour image among grey ones (its channels differ by up to "
+            f"{spread * 255:.0f} of 255); leave it out, or type dataset.grey=false to take the brightness of all"
+        )
+    return replace(image, pixels=image.pixels[1:2].contiguous())  # green, which JPEG's rounding moves least
 
 
 def size_mismatch(first: Path, second: Path) -> str:
@@ -103,15 +122,15 @@ class FileItems:
         """
         if item.path is None:
             raise MedrestoreError(f"the image {item.key} has no file; it comes from another source")
-        return imaging.read(item.path, item.frame)
+        return imaging.read(item.path, item.frame, item.axis)
 
     def load_degraded(self, item: Item) -> imaging.Image | None:
         """Read the degraded partner of a real pair, None where there is none."""
-        return imaging.read(item.degraded, item.frame) if item.degraded is not None else None
+        return imaging.read(item.degraded, item.frame, item.axis) if item.degraded is not None else None
 
     def load_mask(self, item: Item) -> Tensor | None:
         """Read the item's mask, bool (1, H, W), None where there is none."""
-        return read_mask(item.mask, item.frame) if item.mask is not None else None
+        return read_mask(item.mask, item.frame, item.axis) if item.mask is not None else None
 
     def annotations(self, item: Item) -> dict[str, Tensor | str]:
         """Return the item's `label`, and `labels`, the class of every pixel as int64 (H, W), where it has them.

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 from medrestore import imaging
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, item_key
-from medrestore.data.dicom_tree import Header, slices_of
-from medrestore.data.files import FileItems, require_partner, size_mismatch
+from medrestore.data.dicom_tree import Header, dicom_slices
+from medrestore.data.files import FileItems, grey_of, require_partner, size_mismatch
 from medrestore.data.label_maps import checked_ids
 from medrestore.data.layouts import folder_group, folder_label, recognise
 from medrestore.data.listing import Entry, role_names
@@ -17,6 +17,7 @@ from medrestore.data.manifest import NAME, read_manifest
 from medrestore.data.natural import degraded_by_nature
 from medrestore.data.screening import Screening, switched
 from medrestore.data.tree import Tree, distinct_names, scan
+from medrestore.data.volumes import AXES, LAST, Axis, slices_of, subject_of
 from medrestore.errors import MedrestoreError
 
 Groups = Literal["auto", "manifest", "folder", "item"]
@@ -40,6 +41,9 @@ class FolderSource(FileItems):
         natural: Folder of images that are degraded by nature and have no truth; groups and labels are read in the same
             way. It may lie below a root, whose images it then is no part of.
         label_ids: Class (0 to 18, or 255 for none) of numbers in label maps that their collection does not define.
+        axis: Of NIfTI volumes, across which they are cut into slices; see `slices_of`. A volume's slices are one group,
+            and volumes of a BIDS subject too.
+        grey: Take grey images alone: a colour file with equal channels is one, others are refused when they are read.
         screen: Whether sharp images with little detail are left out.
         screening: How; None for the defaults of `Screening`.
 
@@ -58,19 +62,28 @@ class FolderSource(FileItems):
         modality: str | None = None,
         natural: str | None = None,
         label_ids: Mapping[int, int] | None = None,
+        axis: Axis = "auto",
+        grey: bool = False,
         screen: bool = False,
         screening: Screening | None = None,
     ) -> None:
         folders = [root] if isinstance(root, str | Path) else list(root)
         if not folders or not all(str(folder).strip() for folder in folders):
             raise MedrestoreError("no folder of images is named; type dataset.root=DIR")
-        for key, value, choices in (("groups", groups, get_args(Groups)), ("labels", labels, get_args(Labels))):
+        for key, value, choices in (
+            ("groups", groups, get_args(Groups)),
+            ("labels", labels, get_args(Labels)),
+            ("axis", axis, AXES),
+        ):
             if value not in choices:
-                raise MedrestoreError(f"dataset.{key}={value!r} is not known; type one of {', '.join(choices)}")
+                known = ", ".join(map(str, choices))
+                raise MedrestoreError(f"dataset.{key}={value!r} is not known; type one of {known}")
         self.roots = [Path(folder).expanduser() for folder in folders]
         self.groups: Groups = groups
         self.labels: Labels = labels
         self.label_ids = checked_ids(label_ids)
+        self.axis: Axis = axis
+        self.grey = grey
         self.roles = role_names(target_roles, source_roles)
         self.name = name or "+".join(path.resolve().name for path in self.roots)
         self.modality = (modality or "").strip().upper()
@@ -102,6 +115,20 @@ class FolderSource(FileItems):
             in_order(sharp.by_rule + part.by_rule),
         )
 
+    def load(self, item: Item) -> imaging.Image:
+        """Read the image of an item in physical units.
+
+        Raises:
+            MedrestoreError: It cannot be read, or it is in colour where grey images alone are wanted.
+        """
+        image = super().load(item)
+        return grey_of(image) if self.grey else image
+
+    def load_degraded(self, item: Item) -> imaging.Image | None:
+        """Read the degraded partner of a real pair, None where there is none; as `load`."""
+        image = super().load_degraded(item)
+        return image if image is None or not self.grey else grey_of(image)
+
     def _of_roots(self, elsewhere: Set[Path]) -> Catalogue:
         items: list[Item] = []
         left_out: list[LeftOut] = []
@@ -131,7 +158,7 @@ class FolderSource(FileItems):
         listing = listing or recognise(tree, self.roles)
         items: list[Item] = []
         fresh = [entry for entry in listing.entries if tree.path(entry.file) not in seen]
-        slices = slices_of(tree, fresh, self.modality, guessed_labels=not listed)
+        slices = dicom_slices(tree, fresh, self.modality, guessed_labels=not listed)
         left_out = [*tree.left_out, *(entry for entry in listing.left_out if entry.path not in seen)]
         left_out += slices.left_out
         known: list[bool] = []
@@ -139,8 +166,9 @@ class FolderSource(FileItems):
             header = slices.headers.get(entry.file)
             try:
                 group = self._group(header, name, entry, listed)
-                items += self._items(tree, name, entry, header, group, left_out)
-                known.append(group is not None)
+                found = self._items(tree, name, entry, header, group, left_out)
+                items += found
+                known.append(group is not None or found[0].group != found[0].key)  # a volume is a patient
             except MedrestoreError as error:
                 left_out.append(LeftOut.because(tree.path(entry.file), error))
         notes = list(listing.notes)
@@ -166,7 +194,7 @@ class FolderSource(FileItems):
                 return entry.group
         if listed and entry.group is not None:
             return entry.group
-        patient = None if header is None else header.patient
+        patient = subject_of(entry.file) if header is None else header.patient
         return patient or entry.group
 
     def _items(
@@ -178,7 +206,7 @@ class FolderSource(FileItems):
             MedrestoreError: The header cannot be read, or the two images of a real pair do not fit.
         """
         path = tree.path(entry.file)
-        count = imaging.frames(path) if header is None else header.frames
+        axis, count = slices_of(path, self.axis) if header is None else (LAST, header.frames)
         if entry.degraded is not None:
             require_partner(path, entry.degraded)
         mask = entry.mask
@@ -192,7 +220,7 @@ class FolderSource(FileItems):
         frames = [None] if count == 1 else range(count)
         return [
             Item(
-                key=item_key(name, entry.file, frame),
+                key=item_key(name, entry.file, frame, axis),
                 group=group if group is not None else item_key(name, entry.file),  # a volume's slices stay together
                 role=entry.role,
                 label={"auto": entry.label, "folder": folder_label(entry.file), "none": ""}[self.labels],
@@ -204,6 +232,7 @@ class FolderSource(FileItems):
                 mask=mask,
                 labels=labels,
                 label_scheme=entry.label_scheme,
+                axis=axis,
             )
             for frame in frames
         ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,21 +11,15 @@ from torch import Tensor
 
 from medrestore import imaging
 from medrestore.data.before_after import aligned, laid_over
-from medrestore.data.catalogue import Catalogue, Item, LeftOut, item_key
+from medrestore.data.catalogue import Catalogue, Item, LeftOut
 from medrestore.data.files import FileItems, read_mask, size_mismatch, size_of
 from medrestore.data.folders import in_order
-from medrestore.data.fundus_domains import Listed, check_scores, checked_domains
-from medrestore.data.fundus_layouts import photographs_of
-from medrestore.data.fundus_photographs import Domain, Photograph, patient_of, read_photograph, unusable
-from medrestore.data.layouts import folder_group
-from medrestore.data.matching import match_by_name
-from medrestore.data.names import stem_of
-from medrestore.data.tree import distinct_names, scan
+from medrestore.data.fundus_domains import Listed, Reference, check_scores, checked_domains, of_reference
+from medrestore.data.fundus_folders import FundusFolders, Groups
+from medrestore.data.fundus_photographs import read_photograph, unusable
 from medrestore.errors import MedrestoreError
 from medrestore.imaging.alignment import Alignment
 
-Reference = Literal["both", "sharp", "clear"]
-Groups = Literal["auto", "folder", "item"]
 Surround = Literal["find", "none"]
 
 
@@ -74,29 +66,13 @@ class FundusSource(FileItems):
         ):
             if value not in choices:
                 raise MedrestoreError(f"dataset.{key}={value!r} is not known; type one of {', '.join(choices)}")
-        roots = [] if root is None else [root] if isinstance(root, str | Path) else list(root)
-        # A folder given as source or target may lie below a root: then what it was given as counts.
-        clear: Domain = "sharp" if reference == "sharp" else "clear"
-        self.folders: list[tuple[Path, str, Domain | None]] = []
-        if source:
-            self.folders.append((Path(source).expanduser(), "source", "cataract"))
-        if target:
-            self.folders.append((Path(target).expanduser(), "target", clear))
-        self.folders += [(Path(one).expanduser(), "root", None) for one in roots]
-        if (before is None) != (after is None):
-            missing = "after" if after is None else "before"
-            raise MedrestoreError(f"pairs need both folders; type dataset.{missing}=DIR too")
-        self.pairs = None if before is None or after is None else (Path(before).expanduser(), Path(after).expanduser())
-        if not self.folders and self.pairs is None:
-            raise MedrestoreError(
-                "no folder of photographs is named; type dataset.root=DIR, or dataset.source=DIR dataset.target=DIR"
-            )
+        clear = "sharp" if reference == "sharp" else "clear"
+        self.folders = FundusFolders.of(root, source, target, before, after, clear)
         self.reference: Reference = reference
         self.groups: Groups = groups
         self.surround: Surround = surround
         self.field_of_view = surround == "find"  # restored files are painted inside it alone
-        paths = [path for path, _, _ in self.folders] or [self.pairs[1] if self.pairs else Path()]
-        self.name = name or "+".join(path.resolve().name for path in paths)
+        self.name = name or self.folders.name
         self._severity: dict[str, float] = {}
         self._alignments: dict[str, Alignment] = {}
 
@@ -109,9 +85,10 @@ class FundusSource(FileItems):
         Raises:
             MedrestoreError: A folder is missing, there is no photograph, or the two domains are swapped or the same.
         """
-        listed, left_out, notes = self._listed()
+        listed, left_out, notes = self.folders.listed(self.groups)
         check_scores(listed)
-        wanted = self._of_reference(listed, notes)
+        wanted, others = of_reference(listed, self.reference)
+        notes += others
         reasons = [unusable(one.path) for one in wanted]
         left_out += [LeftOut(one.path, reason) for one, reason in zip(wanted, reasons, strict=True) if reason]
         usable = [one for one, reason in zip(wanted, reasons, strict=True) if not reason]
@@ -121,9 +98,8 @@ class FundusSource(FileItems):
         items = [self._item(one, left_out) for one in kept]
         if not items:
             why = f"; the first left out: {left_out[0].name}: {left_out[0].reason}" if left_out else ""
-            where = ", ".join(str(path) for path, _, _ in self.folders) or str(self.pairs)
             raise MedrestoreError(
-                f"no fundus photograph to use in {where}{why}; type dataset.root=DIR with a collection, or "
+                f"no fundus photograph to use in {self.folders}{why}; type dataset.root=DIR with a collection, or "
                 "dataset.source=DIR dataset.target=DIR"
             )
         unknown = sum(one.group is None for one in kept)
@@ -177,77 +153,6 @@ class FundusSource(FileItems):
         if item.key in self._severity:
             known["severity"] = torch.tensor(self._severity[item.key], dtype=torch.float32)
         return known
-
-    def _listed(self) -> tuple[list[Listed], list[LeftOut], list[str]]:
-        """List what lies in all folders, before anything is left out by rule."""
-        left_out: list[LeftOut] = []
-        notes: list[str] = []
-        listed = self._before_after(left_out)
-        seen = {path for one in listed for path in (one.path, one.photograph.degraded)}
-        trees = [scan(path, argument) for path, argument, _ in self.folders]
-        names = distinct_names([tree.root for tree in trees]) if trees else []
-        for tree, name, (_, _, domain) in zip(trees, names, self.folders, strict=True):
-            found = photographs_of(tree, domain)
-            left_out += [*tree.left_out, *found.left_out]
-            notes += [f"{name}: {note}" if len(trees) > 1 else note for note in found.notes]
-            for one in found.photographs:
-                one = one if domain is None else replace(one, domain=domain)
-                if tree.path(one.file) not in seen:
-                    listed.append(self._entry(one, tree.path(one.file), name))
-                    seen.add(tree.path(one.file))
-        return listed, left_out, notes
-
-    def _of_reference(self, listed: Sequence[Listed], notes: list[str]) -> list[Listed]:
-        """Keep the reference photographs that are asked for, and all that are clouded or of pairs."""
-        wanted, others = [], Counter[str]()
-        for one in listed:
-            if one.clouded or one.photograph.degraded is not None or self.reference in ("both", one.domain):
-                wanted.append(one)
-            else:
-                others[one.domain] += 1
-        notes += [
-            f"{count} {domain} photographs left out: reference={self.reference}" for domain, count in others.items()
-        ]
-        if others and all(one.clouded for one in wanted):
-            there = " and ".join(f"{count} {domain}" for domain, count in others.items())
-            raise MedrestoreError(
-                f"dataset.reference={self.reference} leaves no reference photograph, there are {there} ones; type "
-                "dataset.reference=both"
-            )
-        return wanted
-
-    def _before_after(self, left_out: list[LeftOut]) -> list[Listed]:
-        if self.pairs is None:
-            return []
-        before, after = scan(self.pairs[0], "before"), scan(self.pairs[1], "after")
-        found = photographs_of(after, "clear")
-        partners = match_by_name([one.file for one in found.photographs], before.images)
-        left_out += [
-            LeftOut(after.path(one.file), f"no photograph before the operation has its name in {before.root}")
-            for one in found.photographs
-            if one.file not in partners
-        ]
-        if not partners:
-            raise MedrestoreError(
-                f"no file name in {after.root} is one in {before.root} ({len(found.photographs)} and "
-                f"{len(before.images)} images); give both photographs of an eye one name"
-            )
-        pairs = [
-            replace(one, domain="clear", degraded=before.path(partners[one.file]))
-            for one in found.photographs
-            if one.file in partners
-        ]
-        return [self._entry(one, after.path(one.file), after.root.name) for one in pairs]
-
-    def _entry(self, one: Photograph, path: Path, collection: str) -> Listed:
-        match self.groups:
-            case "auto":
-                group = one.group or patient_of(stem_of(one.file))
-            case "folder":
-                group = folder_group(one.file) or collection
-            case "item":
-                group = None
-        return Listed(one, path, item_key(collection, one.file), group)
 
     def _item(self, one: Listed, left_out: list[LeftOut]) -> Item:
         photograph = one.photograph

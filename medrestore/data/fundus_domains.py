@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from medrestore.data.catalogue import LeftOut
 from medrestore.data.fundus_photographs import CATARACT_FROM, Domain, Photograph
 from medrestore.data.identical import identical_files
 from medrestore.errors import MedrestoreError
+
+Reference = Literal["both", "sharp", "clear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,30 @@ def check_scores(listed: Sequence[Listed]) -> None:
             f"the two domains look swapped: by their scores (0 clear, 10 worst) {' and '.join(told)} on average; "
             "exchange the two folders, or correct their roles"
         )
+
+
+def of_reference(listed: Sequence[Listed], reference: Reference) -> tuple[list[Listed], list[str]]:
+    """Keep the reference photographs that are asked for, and all that are clouded or of pairs.
+
+    Returns:
+        What stays, and a note for each kind that does not.
+
+    Raises:
+        MedrestoreError: No reference photograph stays.
+    """
+    wanted, others = [], Counter[str]()
+    for one in listed:
+        if one.clouded or one.photograph.degraded is not None or reference in ("both", one.domain):
+            wanted.append(one)
+        else:
+            others[one.domain] += 1
+    if others and all(one.clouded for one in wanted):
+        there = " and ".join(f"{count} {domain}" for domain, count in others.items())
+        raise MedrestoreError(
+            f"dataset.reference={reference} leaves no reference photograph, there are {there} ones; type "
+            "dataset.reference=both"
+        )
+    return wanted, [f"{count} {domain} photographs left out: reference={reference}" for domain, count in others.items()]
 
 
 def checked_domains(listed: Sequence[Listed]) -> tuple[list[Listed], list[LeftOut], list[str]]:

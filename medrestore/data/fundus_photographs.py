@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -85,6 +85,22 @@ def patient_of(stem: str) -> str | None:
     """Return the patient in a name such as `10_left`, None where it names no eye."""
     named = _EYE.fullmatch(stem)
     return named["patient"] if named else None
+
+
+def group_of(collection: str, file: str) -> str | None:
+    """Return the group of a file whose name tells the patient, None where it does not."""
+    patient = patient_of(stem_of(file))
+    return f"{collection} {patient}" if patient else None
+
+
+def domain_of(names: Iterable[str]) -> Domain | None:
+    """Return what the last of some folders' names says, None where none does."""
+    told: Domain | None = None
+    for name in names:
+        for domain in get_args(Domain):
+            if name.lower() in WORDS[domain]:
+                told = domain
+    return told
 
 
 def unusable(path: Path) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from medrestore.data.catalogue import Item
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.labelled_samples import Boxed, LabelledSettings, Mapped, collate_labelled
 from medrestore.data.patches import INSIDE, OUTSIDE, patch_places
 from medrestore.data.placing import draw_turn, to_side, turned, turned_boxes, unevenly_lit

@@ -13,7 +13,7 @@ from typing import Literal
 from medrestore.data.catalogue import LeftOut, Role
 from medrestore.data.label_maps import Scheme
 from medrestore.data.listing import Entry, Listing, with_official_split
-from medrestore.data.names import folders_of, split_name, stem_of
+from medrestore.data.names import folders_of, is_numbered, split_name, stem_of
 from medrestore.data.tables import read_table
 from medrestore.data.tree import Tree
 
@@ -157,9 +157,9 @@ def _scheme(labels: Path) -> Scheme:
 def _without_class_groups(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
     """Drop the groups of a collection where they only repeat the classes: then nobody knows the patients.
 
-    That is so where each group has one label, its name contains that label, no two groups share a label, and the
-    groups are fewer than three. Two real patients look different, and stay whole. With three groups or more the
-    manifest is believed, and a note asks.
+    That is so where each group has one label, its name contains that label, no two groups share a label (a group spans
+    its whole class), and the groups are fewer than three or no label has a number in it. Two real patients look
+    different, and stay whole. Labels with numbers may be patients: the manifest is believed, and a note asks.
     """
     collections: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -175,7 +175,7 @@ def _without_class_groups(entries: Sequence[Entry]) -> tuple[list[Entry], list[s
             continue
         if len(members) == len(labels):
             continue  # one image a group: nothing to gain
-        if len(labels) < 3:
+        if len(labels) < 3 or not any(map(is_numbered, {label for _, label in pairs})):
             unusable.add(name)
             notes.append(f"{name or NAME}: the groups in {NAME} are only the classes and are not used")
         else:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source, hashed_group
-from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops
+from medrestore.data.crop_settings import CropSettings
+from medrestore.data.crops import PairedCrops, UnpairedCrops
 from medrestore.data.labelled import (
     Boxed,
     LabelledCrops,
@@ -29,7 +30,7 @@ from medrestore.data.screened import Record
 from medrestore.data.screening_files import RECORD, write_record
 from medrestore.data.seeding import generator_of
 from medrestore.data.splits import check_disjoint, write_split
-from medrestore.data.store import ImageStore
+from medrestore.data.store import ImageStore, smaller_than
 from medrestore.degradations import Degradation
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import chosen_window, to_unit, window_of
@@ -37,6 +38,7 @@ from medrestore.imaging import chosen_window, to_unit, window_of
 Part = Literal["train", "val", "test", "all"]
 Sample = Pair | Unpaired | Boxed | Mapped
 Progress = Callable[[Iterable[Item], str], Iterable[Item]]
+_SMALLEST = 8  # pixels a side that a shrunk image must have: below, networks have nothing to look at
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class LoaderSettings:
         workers: loader processes a rank.
         pin_memory: for GPUs.
         val_images: at most this many validation images an epoch; None for all.
+        train_images: as many whole training images are scored beside them, to see a training that overfits.
         cache_bytes: decoded images kept in memory.
         split: sizes of the parts (fractions or counts of images) and `file`.
         crops_per_epoch: at most this many crops an epoch; None for all.
@@ -60,6 +63,7 @@ class LoaderSettings:
     val_images: int | None
     cache_bytes: int
     split: dict[str, float | int | str | None]
+    train_images: int = 0
     shards: int = 1
     crops_per_epoch: int | None = None
 
@@ -79,6 +83,9 @@ class RestorationData(pl.LightningDataModule):
             lies beside it.
         progress: wraps an iterable with a progress bar.
         screened_as: `split.csv` of the run whose screening judges a foreign collection; None to screen it anew.
+
+    Attributes:
+        notes: what was left out by rule, what is not known, and what is odd about the training images.
     """
 
     def __init__(
@@ -100,7 +107,8 @@ class RestorationData(pl.LightningDataModule):
         self.split_file = split_file
         self.progress = progress
         chosen_window(crops.window)  # refuses an empty one once, before every image is left out for it
-        self.store = ImageStore(source, channels, loading.cache_bytes)
+        scale = degradation.scale
+        self.store = ImageStore(source, channels, loading.cache_bytes, _SMALLEST * scale if scale > 1 else 1)
         self.catalogue: Catalogue = source.catalogue()
         self.left_out: list[LeftOut] = list(self.catalogue.left_out)
         recorded = split_file is not None and split_file.exists()
@@ -111,6 +119,7 @@ class RestorationData(pl.LightningDataModule):
             if record is not None:
                 write_record(split_file.with_name(RECORD), record)
             write_split(split_file, self.catalogue.items, self.split)
+        self.notes: list[str] = list(self.catalogue.notes)
 
     def _split(self, sizes: dict[str, Any]) -> dict[str, Literal["train", "val", "test"]]:
         items = self.catalogue.items
@@ -157,6 +166,8 @@ class RestorationData(pl.LightningDataModule):
             items = self.items(part, role=None)
             bad = self.store.fill(items, lambda some, part=part: self.progress(some, f"reading {part} images"))
             self.left_out += bad
+            if part == "train" and self.crops.scale_crop is None:
+                self.notes += smaller_than(self.crops.crop, self.store, self.items(part, role=None))
             if not self.items(part, role=None):
                 raise MedrestoreError(
                     f"no readable image in the {part} part ({len(items)} listed); "
@@ -193,13 +204,21 @@ class RestorationData(pl.LightningDataModule):
         collate = None if self.labelled is None else collate_labelled
         return ResumableLoader(dataset, sampler, self.loading.workers, self.loading.pin_memory, collate)
 
-    def val_dataloader(self) -> DataLoader:
-        """Whole validation images, one at a time, always degraded in the same way; for judges sharp."""
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """Whole validation images, one at a time, always degraded in the same way; for judges sharp.
+
+        With `train_images` a second loader follows: whole training images in the same way, the first by key, which is
+        a hash, so that they are of many patients.
+        """
         items = self.items("val")[: self.loading.val_images]
         if self.labelled is not None:
             images = self._labelled_images(items, training=False)
             return DataLoader(images, batch_size=1, num_workers=0, collate_fn=collate_labelled)
-        return DataLoader(_WholePairs(self, items), batch_size=1, num_workers=0)
+        loader = DataLoader(_WholePairs(self, items), batch_size=1, num_workers=0)
+        if not self.loading.train_images:
+            return loader
+        seen = sorted(self.items("train"), key=lambda item: item.key)[: self.loading.train_images]
+        return [loader, DataLoader(_WholePairs(self, seen), batch_size=1, num_workers=0)]
 
     def _labelled_images(self, items: Sequence[Item], training: bool) -> LabelledImages | LabelledCrops:
         assert self.labelled is not None

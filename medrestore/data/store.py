@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from medrestore.data.catalogue import Item, LeftOut, Source
+from medrestore.data.regions import marked_region, part_boxes
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
 
+_log = logging.getLogger(__name__)
 Progress = Callable[[Iterable[Item]], Iterable[Item]]
 
 
@@ -24,19 +27,22 @@ class ImageStore:
         source: where images come from.
         channels: 1 or 3; grey is repeated, colour becomes its luma (ITU-R BT.601).
         budget: bytes of decoded pixels to keep.
+        least: pixels that each side of an image must have, more than 1 where images are shrunk by a factor.
 
     Attributes:
         unreadable: keys of the images that `fill` could not decode.
     """
 
-    def __init__(self, source: Source, channels: int, budget: int) -> None:
+    def __init__(self, source: Source, channels: int, budget: int, least: int = 1) -> None:
         self.source = source
         self.channels = channels
         self.budget = budget
+        self.least = least
         self.used = 0
         self.unreadable: set[str] = set()
         self._kept: dict[str, tuple[_Kept, _Kept | None]] = {}
-        self._areas: dict[str, int] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._boxes: dict[str, Tensor] = {}
 
     def fill(self, items: Sequence[Item], progress: Progress) -> list[LeftOut]:
         """Decode every item once, keep what fits, and return those that cannot be read, with the reason."""
@@ -60,24 +66,52 @@ class ImageStore:
 
     def area(self, item: Item) -> int:
         """Pixels of an image, 1 when it cannot be read; remembered from its first decoding."""
-        if item.key not in self._areas:
+        height, width = self.size(item)
+        return height * width
+
+    def size(self, item: Item) -> tuple[int, int]:
+        """Height and width of an image, 1 and 1 when it cannot be read; remembered from its first decoding."""
+        if item.key not in self._sizes:
             try:
                 self.get(item)
             except MedrestoreError:
-                return 1
-        return self._areas[item.key]
+                return 1, 1
+        return self._sizes[item.key]
+
+    def region_boxes(self, item: Item) -> Tensor:
+        """Boxes of what is marked in an image, int64 `(k, 4)`, see `regions`; none where it cannot be read."""
+        if item.key not in self._boxes:
+            try:
+                self._boxes[item.key] = self._read_boxes(item)
+            except MedrestoreError as error:
+                _log.warning("%s: its marked region is not used: %s", item.path or item.key, error)
+                self._boxes[item.key] = torch.zeros(0, 4, dtype=torch.int64)
+        return self._boxes[item.key]
+
+    def _read_boxes(self, item: Item) -> Tensor:
+        known = {**self.source.annotations(item), "region": self.source.load_mask(item)}
+        height, width = self.get(item)[0].pixels.shape[-2:]
+        region = marked_region(known, height, width)
+        return torch.zeros(0, 4, dtype=torch.int64) if region is None else part_boxes(region)
 
     def get(self, item: Item) -> tuple[Image, Image | None]:
         """The item's image and its degraded partner (real pairs only).
 
         Raises:
-            MedrestoreError: the file cannot be read, or the two images of a real pair do not fit each other.
+            MedrestoreError: the file cannot be read, it is too small, or the two images of a real pair do not fit each
+                other.
         """
         if item.key in self._kept:
             image, partner = self._kept[item.key]
             return image.get(), None if partner is None else partner.get()
         image = _with_channels(self.source.load(item), self.channels)
-        self._areas[item.key] = image.pixels[0].numel()
+        height, width = image.pixels.shape[1:]
+        if min(height, width) < self.least:
+            raise MedrestoreError(
+                f"cannot read {image.source}: it has {width} x {height} pixels, fewer than the {self.least} a side "
+                "that the factor needs; leave it out"
+            )
+        self._sizes[item.key] = height, width
         partner = self.source.load_degraded(item)
         if partner is not None:
             partner = _with_channels(partner, self.channels)
@@ -97,6 +131,20 @@ class ImageStore:
 
 def _bytes(kept: tuple[_Kept | None, ...]) -> int:
     return sum(part.nbytes for part in kept if part is not None)
+
+
+def smaller_than(crop: int, store: ImageStore, items: Sequence[Item]) -> list[str]:
+    """Say in a line how many images are smaller than a crop; no line where none is."""
+    sizes = [store.size(item) for item in items]
+    small = [size for size in sizes if min(size) < crop]
+    if not small:
+        return []
+    height, width = min(small, key=min)
+    fitting = max(8, min(height, width) // 8 * 8)
+    return [
+        f"{len(small)} of {len(sizes)} training images are smaller than a crop of {crop} pixels (the smallest "
+        f"{width} x {height}) and are mirrored beyond their borders; type sampling.crop={fitting} to cut inside all"
+    ]
 
 
 def _valid_in_both(image: Image, partner: Image) -> Image:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from scipy.ndimage import affine_transform
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -63,18 +61,6 @@ def reference_of(annotations: Mapping[str, Any], size: tuple[int, int], name: st
             "give a map that was drawn on this image"
         )
     return vessels
-
-
-def moved(vessels: Tensor, motion: Tensor) -> Tensor:
-    """The reference as it lies in another photograph of the same eye.
-
-    Args:
-        vessels: bool `(1, H, W)`.
-        motion: `(2, 3)`: times (x, y, 1) of a pixel's centre here it is (x, y) there.
-    """
-    rows_first = np.vstack([motion.double().numpy()[::-1][:, [1, 0, 2]], [0, 0, 1]])
-    there = affine_transform(vessels[0].double().numpy(), np.linalg.inv(rows_first), order=1)
-    return torch.from_numpy(there >= 0.5)[None]
 
 
 def at_working_size(image: Tensor, mask: Tensor | None, vessels: Tensor | None) -> Fundus:

@@ -44,6 +44,19 @@ class Downsample:
         # A whole number of output pixels, so that trimming keeps the grid.
         self.margin = 0 if scale == 1 else math.ceil(reach / scale) * scale
 
+    @property
+    def convention(self) -> str:
+        """What a table must say of it, for each of these is worth up to a dB: filter, grid, borders, sensor."""
+        filters = {
+            "bicubic": f"bicubic (a = -0.5) stretched by {self.scale}, which antialiases",
+            "bilinear": f"bilinear stretched by {self.scale}, which antialiases",
+            "area": f"mean of blocks of {self.scale} x {self.scale} pixels, which antialiases",
+            "gaussian": f"Gaussian of sigma {_GAUSSIAN_SIGMA * self.scale:g} px against aliasing, then decimation",
+        }
+        borders = "no borders" if self.kind == "area" else "borders mirrored about the edge pixel"
+        sensor = "no noise or rounding" if self.sensor is None else f"then {self.sensor.said}"
+        return f"x{self.scale}, {filters[self.kind]}, pixel centres as align_corners=False, {borders}, {sensor}"
+
     def sample(self, generator: torch.Generator) -> Parameters:
         """Nothing is drawn but the sensor's seed."""
         return Parameters(None, {"type": "downsample", "kind": self.kind, "scale": self.scale}, draw_seed(generator))

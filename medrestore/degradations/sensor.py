@@ -39,6 +39,16 @@ class Sensor:
         if self.bits not in (None, 8, 16):
             raise MedrestoreError(f"bits is 8, 16 or null, found {self.bits}; type bits=8")
 
+    @property
+    def said(self) -> str:
+        """What it does, for a table."""
+        parts = [
+            "" if self.poisson is None else f"shot noise of {self.poisson:g} photons at 1",
+            f"noise of {self.gaussian:g}" if self.gaussian else "",
+            "" if self.bits is None else f"rounding to {self.bits} bits",
+        ]
+        return ", ".join(part for part in parts if part) or "no noise or rounding"
+
     def apply(self, image: Tensor, seed: int) -> Tensor:
         """Record an image of any shape; the same seed gives the same noise on every device."""
         generator = torch.Generator().manual_seed(seed)

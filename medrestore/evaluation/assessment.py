@@ -11,6 +11,7 @@ from torch import Tensor
 
 from medrestore.classical import MethodKind
 from medrestore.data.samples import Case
+from medrestore.degradations import Degradation
 from medrestore.evaluation.statistics import Score, Summary
 
 SHARP = "sharp"  # the target itself as a row, where a judge looks at it
@@ -29,17 +30,22 @@ class Boxes(NamedTuple):
 
 
 class Detector(Protocol):
-    """A frozen judge that finds abnormal tissue. See `medrestore.tasks`.
+    """A frozen judge that finds abnormal tissue. See `medrestore.tasks`."""
 
-    Attributes:
-        threshold: an image with a score of at least this is called abnormal; fixed on sharp validation images.
-        labels: from the collection's own words to `normal` and `abnormal`, such as {"melanoma": "abnormal"}.
-        description: what it is and what it was trained on, one line for the report.
-    """
+    @property
+    def description(self) -> str:
+        """What it is and what it was trained on, one line for the report."""
+        ...
 
-    threshold: float
-    labels: Mapping[str, str]
-    description: str
+    @property
+    def threshold(self) -> float:
+        """An image with a score of at least this is called abnormal; fixed on sharp validation images."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """From the collection's own words to `normal` and `abnormal`, such as {"melanoma": "abnormal"}."""
+        ...
 
     def predict(self, image: Tensor) -> Boxes:
         """Abnormal boxes in `(C, H, W)` in [0, 1], by falling score."""
@@ -75,6 +81,7 @@ class Context:
         output: folder for files of its own.
         references: the sharp training images one by one, `(C, H, W)` in [0, 1] with the mask bool `(1, H, W)` where
             there is one, in an order that mixes patients; None where nothing can be fitted to them.
+        degradation: what made the degraded images of the sharp ones; None where nothing is asked of it.
     """
 
     kinds: Mapping[str, MethodKind]
@@ -84,6 +91,7 @@ class Context:
     judge: Callable[[str], Any] | None
     output: Path
     references: Callable[[], Iterator[tuple[Tensor, Tensor | None]]] | None = None
+    degradation: Degradation | None = None
 
 
 class Table(NamedTuple):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from medrestore.data.samples import Case
-from medrestore.errors import MedrestoreError
 from medrestore.evaluation.assessment import Context, Finding, Section, Table
 from medrestore.evaluation.case_kinds import kind_of
 from medrestore.evaluation.figures import picture
@@ -19,13 +17,13 @@ from medrestore.evaluation.natural_tables import difference_text
 from medrestore.evaluation.no_reference_tables import cell_text
 from medrestore.evaluation.scoring import MetricSettings, full_reference
 from medrestore.evaluation.statistics import Score, Summary, compare, summarise
-from medrestore.imaging.registration import register
 from medrestore.metrics import ciede2000
 
 PSNR, SSIM, COLOUR = "before_after/psnr", "before_after/ssim", "before_after/ciede2000"
 _SYNTHETIC = ("psnr", "ssim")
 _TITLES = {PSNR: "PSNR (dB) ↑", SSIM: "SSIM ↑", COLOUR: "CIEDE2000 ↓", "psnr": "PSNR (dB) ↑", "ssim": "SSIM ↑"}
 _DIGITS = {SSIM: 3, "ssim": 3}
+_TITLE = "before and after surgery"
 _SETTINGS = MetricSettings(lpips=False, lpips_weights="none")
 _TILES = 8  # a side of the picture of the pair that fits worst
 _WIDTH = 420  # pixels of one of its pictures
@@ -56,9 +54,9 @@ class Fit(NamedTuple):
 class BeforeAfter:
     """PSNR, SSIM and colour difference on real pairs, apart from images that were degraded on purpose.
 
-    A pair that its source has registered is taken as it is; another one is registered here, the photograph after
-    surgery laid over the one before, so that every row is scored in the frame of its input. Only the overlap of both
-    fields of view counts. A pair that cannot be registered is listed with the reason and not scored.
+    The photograph after surgery was laid over the one before by the source of the pair, so that every row is scored in
+    the frame of its input; only the overlap of both fields of view counts. Pairs that nobody registered are counted and
+    not scored here.
     """
 
     def __init__(self) -> None:
@@ -68,33 +66,26 @@ class BeforeAfter:
         """Forget what was seen before."""
         self._context = context
         self._fits: dict[str, Fit] = {}
-        self._refused: dict[str, str] = {}
         self._synthetic: set[str] = set()
-        self._here = 0  # pairs registered here
+        self._unregistered = 0
         self._worst: tuple[str, float, bytes] | None = None
 
     def observe(self, case: Case, images: Mapping[str, Tensor]) -> list[Score]:
-        """`before_after/<metric>` of every row on a real pair; nothing for other images."""
+        """`before_after/<metric>` of every row on a registered pair; nothing for other images."""
         kind = kind_of(case)
         if kind == "synthetic":
             self._synthetic.add(case.key)
-        if kind not in ("registered", "pair"):
+        self._unregistered += kind == "pair"
+        if kind != "registered" or case.target is None:
             return []
-        try:
-            pair, fit = (case, _told(case)) if kind == "registered" else _registered(case)
-        except MedrestoreError as error:
-            self._refused[case.key] = str(error)
-            return []
-        assert pair.target is not None
-        self._here += kind == "pair"
-        self._fits[case.key] = fit
+        fit = self._fits[case.key] = _told(case)
         if self._worst is None or fit.correlation < self._worst[1]:
-            self._worst = case.key, fit.correlation, _drawn(pair)
-        mask = None if pair.mask is None else pair.mask[None].bool()
+            self._worst = case.key, fit.correlation, _drawn(case.degraded, case.target)
+        mask = None if case.mask is None else case.mask[None].bool()
         scores = []
         for name, image in images.items():
-            values = full_reference(image, pair, _SETTINGS)
-            values["ciede2000"] = float(ciede2000(image[None], pair.target[None], mask=mask))
+            values = full_reference(image, case, _SETTINGS)
+            values["ciede2000"] = float(ciede2000(image[None], case.target[None], mask=mask))
             scores += [Score(name, case.key, case.group, f"before_after/{m}", value) for m, value in values.items()]
         return scores
 
@@ -103,23 +94,23 @@ class BeforeAfter:
         context = self._context
         if context is None:
             raise RuntimeError("begin(context) comes before the first case")
-        if not self._fits and not self._refused:
-            return None
+        if not self._fits:
+            return Finding(Section(_TITLE, [self._not_scored()])) if self._unregistered else None
         ours = [score for score in scores if score.metric in (PSNR, SSIM, COLOUR)]
         made = [score for score in scores if score.metric in _SYNTHETIC and score.key in self._synthetic]
-        tables, named, lines = [], [], [self._counted()]
-        if ours:
-            rows = summarise(ours, context.kinds, context.reference)
-            tables.append(_score_table(rows, "Real pairs, before and after surgery", (PSNR, SSIM, COLOUR)))
-            tables.append(self._fit_table(ours, context))
-            lines += _change(rows, ours, context)
-            lines += [_EXPECTED, self._fitted()]
+        rows = summarise(ours, context.kinds, context.reference)
+        tables = [
+            _score_table(rows, "Real pairs, before and after surgery", (PSNR, SSIM, COLOUR)),
+            self._fit_table(ours, context),
+        ]
+        lines = [self._counted(), *_change(rows, ours, context), _EXPECTED, self._fitted()]
+        spoken = len(lines)
+        lines += [self._not_scored()] if self._unregistered else []
+        named = []
         if made:
             rows = summarise(made, context.kinds, context.reference)
             tables.append(_score_table(rows, "Synthetic cataract, told apart from the real pairs", _SYNTHETIC))
             named = [row._replace(metric=f"synthetic/{row.metric}") for row in rows]
-        spoken = len(lines)
-        lines += [f"{key} is not scored: {why}" for key, why in self._refused.items()]
         pictures = []
         if self._worst is not None:
             key, correlation, data = self._worst
@@ -128,17 +119,19 @@ class BeforeAfter:
                 "it, both in tiles: vessels go on from tile to tile where the pair fits"
             )
             pictures.append((data, "a pair before and after surgery, and both in tiles", caption))
-        return Finding(Section("before and after surgery", lines, tables, pictures, spoken=spoken), named)
+        return Finding(Section(_TITLE, lines, tables, pictures, spoken=spoken), named)
 
     def _counted(self) -> str:
         text = f"{len(self._fits)} real pairs of photographs before and after surgery are scored where both see the eye"
-        if self._here:
-            text += f"; {self._here} were registered for it, their plain PSNR elsewhere counts the shift as well"
-        if self._refused:
-            text += f"; {len(self._refused)} could not be registered"
         if self._synthetic:
             text += f"; {len(self._synthetic)} sharp images with a synthetic cataract are told of apart"
         return f"{text}."
+
+    def _not_scored(self) -> str:
+        return (
+            f"{self._unregistered} pairs are in the table of all images as their files are; if they show eyes before "
+            "and after surgery, type dataset=fundus dataset.before=DIR dataset.after=DIR to have them registered"
+        )
 
     def _fitted(self) -> str:
         fits = list(self._fits.values())
@@ -195,27 +188,6 @@ def _told(case: Case) -> Fit:
     return Fit(*(float(found.get(f"registration_{name}", math.nan)) for name in Fit._fields))
 
 
-def _registered(case: Case) -> tuple[Case, Fit]:
-    """The case with its target laid over the degraded photograph, and its mask the overlap of both fields.
-
-    Raises:
-        MedrestoreError: the two cannot be registered, or are no photographs.
-    """
-    assert case.target is not None
-    height, width = case.degraded.shape[-2:]
-    if case.target.shape[-2:] != (height, width):
-        raise MedrestoreError(
-            f"the photographs measure {tuple(case.degraded.shape[-2:])} and {tuple(case.target.shape[-2:])}, not the "
-            "same"
-        )
-    field = torch.ones(1, height, width, dtype=torch.bool) if case.mask is None else case.mask.bool()
-    found = register(case.degraded, case.target, field, field)
-    down, right = found.shift
-    fit = Fit(down, right, found.angle, found.scale, found.correlation_before, found.correlation, found.overlap)
-    overlap = field & found.warp(field, height, width)
-    return replace(case, target=found.warp(case.target, height, width), mask=overlap), fit
-
-
 def _score_table(rows: Sequence[Summary], title: str, metrics: Sequence[str]) -> Table:
     found = {(row.method, row.metric): row for row in rows}
     lines = []
@@ -237,10 +209,9 @@ def _change(rows: Sequence[Summary], scores: Sequence[Score], context: Context) 
             f"{after:.2f} dB, difference {gain}."]  # fmt: skip
 
 
-def _drawn(pair: Case) -> bytes:
+def _drawn(before: Tensor, after: Tensor) -> bytes:
     """Before, after and both in tiles, side by side, as JPEG."""
-    assert pair.target is not None
-    before, after = pair.degraded.cpu(), pair.target.cpu()
+    before, after = before.cpu(), after.cpu()
     height, width = before.shape[-2:]
     rows, columns = (torch.arange(side) * _TILES // side for side in (height, width))
     odd = (rows[:, None] + columns) % 2 == 1

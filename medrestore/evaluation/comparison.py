@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from medrestore.config import plain
 from medrestore.errors import MedrestoreError
+from medrestore.evaluation.lesion_focus import NAME as FOCUSED
 from medrestore.evaluation.statistics import Comparison, Score, Summary
 from medrestore.evaluation.statistics import compare as compare_images
 from medrestore.evaluation.tables import read_conditions, read_scores, read_summary
@@ -205,6 +206,9 @@ def lines(variants: Sequence[Variant]) -> tuple[list[Line], list[str]]:
     present = {variant.name for variant in variants} | {
         variant.config["about"].get("experiment") for variant in variants
     }
+    focused = [variant for variant in variants if _is_focused(variant)]
+    if focused:
+        present.add(FOCUSED)
     shared: dict[str, Line] = {}
     notes: list[str] = []
     for run in runs:
@@ -223,7 +227,12 @@ def lines(variants: Sequence[Variant]) -> tuple[list[Line], list[str]]:
     order = ("reference", "control", "classical", "oracle", "truth", "learned")
     rest = sorted(shared.values(), key=lambda line: order.index(line.kind) if line.kind in order else len(order))
     own = [_own(variant, method) for variant in variants for method in LEARNED]
+    own += [_own(variant, FOCUSED) for variant in focused]
     return [*rest, *(line for line in own if line.values)], notes
+
+
+def _is_focused(variant: Variant) -> bool:
+    return (variant.config.get("sampling") or {}).get("focus") is not None
 
 
 def _own(variant: Variant, method: str) -> Line:

@@ -1,4 +1,4 @@
-"""A comparison on disk: `comparison.md` to read, `comparison.csv` to go on with."""
+"""A comparison on disk: `comparison.md` to read, with its pictures, `comparison.csv` to go on with."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _FIELDS = (
 
 
 def write_comparison(directory: Path, comparison: RunComparison) -> None:
-    """Write `comparison.md` and `comparison.csv`.
+    """Write `comparison.md`, its pictures and `comparison.csv`.
 
     The CSV has one line a row and metric, the papers' figures as rows of kind "paper"; `sd_seeds` is over trainings,
     `sd_images` over images, as the papers have it.
 
     Args:
-        directory: folder of both, made where it is not there.
+        directory: folder of all, made where it is not there.
         comparison: what was found.
     """
     differences = {(d.variant, d.metric): d for d in comparison.differences}
@@ -76,12 +76,17 @@ def write_comparison(directory: Path, comparison: RunComparison) -> None:
                 rows.append(row + [""] * (len(_FIELDS) - len(row)))
     save_text(directory / "comparison.csv", _csv_text(_FIELDS, rows))
     notes = [Section("Notes", comparison.notes)] if comparison.notes else []
-    save_text(directory / "comparison.md", markdown([*comparison.sections, *notes]))
+    sections = [*comparison.sections, *notes]
+    save_text(directory / "comparison.md", markdown(sections))
+    for name, (data, _, _) in _pictures(sections).items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_bytes(data)
 
 
 def markdown(sections: Sequence[Section]) -> str:
-    """Sections in GitHub's Markdown."""
+    """Sections in GitHub's Markdown; pictures are files beside it."""
     parts = []
+    names = iter(_pictures(sections))
     for section in sections:
         parts += [f"## {section.title}", *section.lines]
         for caption, header, rows in section.tables:
@@ -89,7 +94,14 @@ def markdown(sections: Sequence[Section]) -> str:
             grid = [header, ["---"] * len(header), *rows]
             lines = [" | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) for row in grid]
             parts.append("\n".join(f"| {line} |" for line in lines))
+        parts += [f"![{shown}]({next(names)})\n\n{caption}" for _, shown, caption in section.pictures]
     return "\n\n".join(parts) + "\n"
+
+
+def _pictures(sections: Sequence[Section]) -> dict[str, tuple[bytes, str, str]]:
+    """All pictures by the names of their files, in reading order."""
+    pictures = [picture for section in sections for picture in section.pictures]
+    return {f"pictures/{number}.png": picture for number, picture in enumerate(pictures, start=1)}
 
 
 def _csv_text(fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

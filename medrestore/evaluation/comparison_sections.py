@@ -10,6 +10,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.evaluation.assessment import Section, Table
 from medrestore.evaluation.comparison import JudgedRun, Line, Variant, agree, find_runs, group, image_comparison, lines
 from medrestore.evaluation.comparison_papers import beside_paper
+from medrestore.evaluation.comparison_parts import COLOURS, colour_section, is_of_a_part, part_sections
 from medrestore.evaluation.comparison_text import digits, interval, plain_name, spread
 from medrestore.evaluation.papers import paper
 from medrestore.evaluation.reach import times
@@ -43,6 +44,7 @@ class RunComparison:
 
     Attributes:
         sections: text and tables, in reading order.
+        variants: the models.
         lines: the joint table.
         base: the variant that others are held against.
         differences: every variant against it.
@@ -51,6 +53,7 @@ class RunComparison:
     """
 
     sections: Sequence[Section]
+    variants: Sequence[Variant]
     lines: Sequence[Line]
     base: str
     differences: Sequence[Difference]
@@ -66,7 +69,7 @@ def compare_runs(
     Args:
         where: run directories, folders of runs or globs.
         base: name of the variant that the others are held against; None takes "base", or else the first.
-        metrics: columns of the tables; None takes all.
+        metrics: columns of the tables; None takes all. What is told of some images alone has sections of its own.
 
     Raises:
         MedrestoreError: no run, runs under different conditions, an unknown base or metric.
@@ -77,19 +80,22 @@ def compare_runs(
     variants, repeated = group(runs)
     table, odd = lines(variants)
     known = list(dict.fromkeys(metric for line in table for metric in line.values))
-    columns = _chosen("metrics", metrics, known) if metrics else known
+    columns = _chosen("metrics", metrics, known) if metrics else [name for name in known if not is_of_a_part(name)]
     named = [variant.name for variant in variants]
     default = next((name for name in named if name in _BASES), named[0])
     reference = variants[named.index(_chosen("base", [base or default], named)[0])]
     found = _differences(variants, reference, columns)
-    sections = [_scores(runs, variants, table, columns)]
+    sections = [_scores(runs, variants, table, [name for name in columns if metrics or name not in COLOURS])]
+    colours = None if metrics else colour_section(table, named)
+    sections += [] if colours is None else [colours]
+    sections += part_sections(table, named, metrics)
     if len(variants) > 1:
         sections += [_noise(reference.name, found), _settings(variants)]
     sections += times(variants)
     about = dict.fromkeys(str(v.config["about"]["paper"]) for v in variants if v.config["about"].get("paper"))
     sections += [beside_paper(paper(name), variants, table, known) for name in about]
     notes = [*left_out, *repeated, *odd]
-    return RunComparison(sections, table, reference.name, found, list(about), notes)
+    return RunComparison(sections, variants, table, reference.name, found, list(about), notes)
 
 
 def _chosen(key: str, given: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -150,6 +156,9 @@ def _scores(
     )
     if left_out:
         text.append(f"Infinite or missing scores are left out of the means of {', '.join(left_out)}.")
+    patients = runs[0].conditions.get("patients", "known")
+    if patients != "known":
+        text.append(f"Patients {patients}: every such image is its own group, intervals may be too narrow.")
     said = "; ".join(f"{name}: {', '.join(map(str, numbers))}" for name, numbers in seeds.items())
     return Section(f"{len(variants)} models, {len(runs)} trainings", [*text, f"Seeds: {said}."], tables)
 

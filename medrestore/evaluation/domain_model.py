@@ -10,9 +10,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from medrestore.errors import MedrestoreError
 from medrestore.metrics import NiqeModel
-from medrestore.metrics.niqe import NIQE_LEAST_BLOCKS, niqe_block_for, niqe_model_of, niqe_sharp_rows
+from medrestore.metrics.niqe import niqe_block_for, niqe_model_of, niqe_sharp_rows, require_blocks
+
+GIVE_ONE = "type metrics.fitted_niqe=FILE with a model of python -m medrestore.fit_niqe"
 
 _LOOKED_AT = 16  # images that the block is chosen by
 _IMAGES, _BLOCKS = 16, 3000  # from so many of both on, more images hardly move the model
@@ -39,11 +40,6 @@ def fit_to(references: Callable[[], Iterator[tuple[Tensor, Tensor | None]]]) -> 
         blocks, images = blocks + len(found), images + 1
         if images >= _IMAGES and blocks >= _BLOCKS:
             break
-    if blocks < NIQE_LEAST_BLOCKS:
-        raise MedrestoreError(
-            f"{blocks} blocks of {block} px in {images} sharp training images are too few for 36 features, which need "
-            f"{NIQE_LEAST_BLOCKS}; type evaluation.assessments.no_reference.fitted_niqe=FILE with a model of "
-            "python -m medrestore.fit_niqe"
-        )
+    require_blocks(blocks, block, images, GIVE_ONE)
     about = {"collection": "this run's sharp training images", "images": images, "blocks": blocks}
     return niqe_model_of(torch.cat(rows), block, _THRESHOLD, about)

@@ -20,6 +20,10 @@ from medrestore.errors import MedrestoreError
 from medrestore.evaluation import figures, report, tables
 from medrestore.evaluation.assessment import SHARP, Assessment, Context, Section, Table
 from medrestore.evaluation.case_views import case_views, text
+from medrestore.evaluation.interpolations import Interpolations
+from medrestore.evaluation.learned import Learned
+from medrestore.evaluation.overfitting import parting
+from medrestore.evaluation.reach import read_history
 from medrestore.evaluation.scoring import MetricSettings, Timing, Track, score_cases
 from medrestore.evaluation.statistics import Score, Summary, summarise
 
@@ -68,6 +72,7 @@ class Setting:
         window: `sampling.window`.
         conditions: what the scores depend on besides the images.
         footnotes: lines below the table.
+        interpolations: how they did on validation; None where the scale stays.
         history: the training's `metrics.csv`, or None.
         dataset: one line.
         recipe: the recipe the run is held against.
@@ -88,6 +93,7 @@ class Setting:
     window: str | Sequence[float]
     conditions: Mapping[str, Any]
     footnotes: Sequence[str]
+    interpolations: Interpolations | None
     history: Path | None
     dataset: str
     recipe: str
@@ -116,7 +122,7 @@ def evaluate_methods(
     learned = [method.name for method in methods if method.kind == "learned"]
     shown = "restored" if "restored" in learned else learned[-1] if learned else reference
     sharp = partial(data.references, "train")
-    context = Context(kinds, reference, shown, setting.window, setting.judge, directory, sharp)
+    context = Context(kinds, reference, shown, setting.window, setting.judge, directory, sharp, data.degradation)
     assessments, refused = _begun(setting.assessments, context)
 
     cases = _Counted(data, setting)
@@ -125,18 +131,18 @@ def evaluate_methods(
         track(cases, f"judging {len(cases)} images"), methods, setting.metrics, list(assessments.values()), timing
     )
     summaries = summarise(scores, {**kinds, **_EXTRA_KINDS}, reference)
-    sections: list[Section] = []
-    for assessment in assessments.values():
-        finding = assessment.finish(scores)
-        if finding is not None:
-            sections.append(finding.section)
-            summaries += finding.summaries
-    sections += [*refused, _timing_section(timing)]
+    findings = [assessment.finish(scores) for assessment in assessments.values()]
+    if setting.interpolations is not None:
+        findings.insert(0, setting.interpolations.finding)
+    sections = [finding.section for finding in findings if finding is not None]
+    summaries += [summary for finding in findings if finding is not None for summary in finding.summaries]
+    sections += [*refused, *_tiles_sections(methods), _timing_section(timing)]
 
     table = _full_reference(summaries)
     verdict: list[str] = []
     if learned and table:
-        verdict = tables.verdict(table, scores, reference=reference, learned=shown)
+        rival = None if setting.interpolations is None else setting.interpolations.best
+        verdict = tables.verdict(table, scores, reference=reference, learned=shown, rival=rival)
     tables.write_scores(directory / "scores.csv", scores)
     tables.write_summary(directory / "summary.csv", summaries)
     tables.save_text(directory / "summary.md", tables.markdown_table(table))
@@ -209,6 +215,13 @@ def _descriptions(descriptions: Sequence[tuple[str, str, Mapping[str, Any]]]) ->
     return written.getvalue()
 
 
+def _tiles_sections(methods: Sequence[Method]) -> list[Section]:
+    """What restoring large images in tiles changed, by row; nothing where all of them fitted whole."""
+    said = [(method.name, method.tiles_said()) for method in methods if isinstance(method, Learned)]
+    lines = [f"'{name}': {text}." for name, text in said if text is not None]
+    return [Section("Tiles", lines, spoken=len(lines))] if lines else []
+
+
 def _timing_section(timing: Timing) -> Section:
     """Time an image of each row; not in `scores.csv`, whose numbers are the same every time."""
     rows = [
@@ -259,13 +272,14 @@ def _report(
         sections=sections,
         cases=views,
         curves=[report.Picture(curves, "training curves")] if curves is not None else [],
+        curve_notes=parting(read_history(setting.history)) if setting.history and curves is not None else [],
         kernels=[report.Picture(figures.kernel_sheet(kernels, [said for _, said in cases.kernels]), "blur kernels")]
         if kernels
         else [],
         dataset=setting.dataset,
         splits=counts,
         left_out=[(entry.path.name if entry.path else "", entry.reason) for entry in data.left_out],
-        data_notes=data.catalogue.notes,
+        data_notes=data.notes,
         recipe=setting.recipe,
         departures=[report.Departure(*row) for row in setting.departures],
         weights=setting.weights,

@@ -196,6 +196,8 @@ def kernel_sheet(kernels: Sequence[Tensor], captions: Sequence[str]) -> bytes:
 def curves(metrics_csv: Path, keys: Sequence[str] | None = None) -> bytes | None:
     """Training curves over epochs, one small panel a quantity, losses coloured by network.
 
+    Scores of training images stand in the panel of the same score of validation images.
+
     Args:
         metrics_csv: as written by Lightning's CSVLogger: columns `epoch`, `step`, `train/...`, `val/...`, mostly empty.
         keys: columns to draw; None = all of `train/` and `val/`.
@@ -206,6 +208,7 @@ def curves(metrics_csv: Path, keys: Sequence[str] | None = None) -> bytes | None
     series = {key: line for key, line in _series(metrics_csv).items() if keys is None or key in keys}
     if not series:
         return None
+    seen = {key: series.pop(f"train/{key[4:]}", {}) for key in list(series) if key.startswith("val/")}
     networks = list(dict.fromkeys(key.split("/")[1] for key in series if key.startswith("train/")))
     colours = {f"train/{network}": _LINES[1 + index % 5] for index, network in enumerate(networks)}
     columns, rows = min(3, len(series)), math.ceil(len(series) / 3)
@@ -214,18 +217,24 @@ def curves(metrics_csv: Path, keys: Sequence[str] | None = None) -> bytes | None
     for axes in list(grid.flat)[len(series) :]:
         axes.set_axis_off()
     for axes, (key, line) in zip(grid.flat, series.items(), strict=False):
-        epochs = sorted(line)
-        means = [math.fsum(line[epoch]) / len(line[epoch]) for epoch in epochs]
-        marker = "o" if len(epochs) <= 30 else ""
-        axes.plot(
-            epochs, means, color=colours.get("/".join(key.split("/")[:2]), _LINES[0]), marker=marker, markersize=3
-        )
+        _curve(axes, line, colours.get("/".join(key.split("/")[:2]), _LINES[0]), "validation images")
         split, name = key.split("/", 1)
         axes.set_title(f"validation: {heading(name)}" if split == "val" else name.replace("/", ": "), fontsize=9)
+        if seen.get(key):
+            _curve(axes, seen[key], _LINES[1], "training images")
+            axes.set_title(heading(name), fontsize=9)
+            axes.legend(fontsize=8, frameon=False)
         axes.xaxis.get_major_locator().set_params(integer=True)
         _plain(axes)
         axes.set_xlabel("epoch", fontsize=8)
     return _png(figure)
+
+
+def _curve(axes: Axes, line: Mapping[int, Sequence[float]], colour: str, label: str) -> None:
+    """The mean of each epoch."""
+    epochs = sorted(line)
+    means = [math.fsum(line[epoch]) / len(line[epoch]) for epoch in epochs]
+    axes.plot(epochs, means, color=colour, marker="o" if len(epochs) <= 30 else "", markersize=3, label=label)
 
 
 def _series(metrics_csv: Path) -> dict[str, dict[int, list[float]]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medrestore.classical import Setting
-from medrestore.inference import restore_image
+from medrestore.inference import WithinMemory
 
 
 class Learned:
@@ -25,8 +25,7 @@ class Learned:
 
     def __init__(self, name: str, generator: nn.Module, memory_bytes: int) -> None:
         self.name = name
-        self.generator = generator
-        self.memory_bytes = memory_bytes
+        self._within = WithinMemory(generator, memory_bytes)
         self.scale = int(generator.scale)  # type: ignore[arg-type]
         self.parameters: Setting = {}
 
@@ -41,4 +40,8 @@ class Learned:
     @torch.inference_mode()
     def restore(self, degraded: Tensor, kernel: Tensor | None = None) -> Tensor:
         """Restore `(1, C, H, W)` in [0, 1]; the kernel is not looked at."""
-        return restore_image(self.generator, degraded[0], memory_bytes=self.memory_bytes).clamp(0, 1)[None]
+        return self._within.restore(degraded[0], "the first of them").clamp(0, 1)[None]
+
+    def tiles_said(self) -> str | None:
+        """What tiles changed, see `WithinMemory`; None where every image fitted whole."""
+        return self._within.tiles_said("evaluation.memory_gb")

@@ -67,7 +67,7 @@ class Panels:
         inside = torch.ones_like(before[:1], dtype=torch.bool) if mask is None else mask
         if not inside.any():
             return
-        size = _side(before)
+        size = zoom_side(before)
         changed = most_changed_box(before * inside, after * inside, size)
         if self._first is None:
             boxes = [field_centre(before, inside, size)] + ([changed] if self._shown != self._reference else [])
@@ -94,6 +94,12 @@ class Panels:
         panels = [] if self._first is None else [self._first]
         panels += [*self._repainted, *self._unnatural]
         return [(one.data, f"all rows of image {one.key}", f"{one.key}, {one.why}; {one.squares}") for one in panels]
+
+
+def zoom_side(image: Tensor) -> int:
+    """The side in pixels of the squares that are enlarged: a sixth of the image, but no more than is shown exactly."""
+    shorter = min(image.shape[-2:])
+    return min(max(_ZOOM[0], shorter // _SHARE), _ZOOM[1], shorter)
 
 
 def field_centre(image: Tensor, inside: Tensor, size: int) -> Box:
@@ -144,11 +150,6 @@ def least_natural(image: Tensor, inside: Tensor, model: NiqeModel) -> Region | N
         return None
     row, column = divmod(int(distance.argmax()), image.shape[-1] // model.block)
     return Region(Box(row * model.block, column * model.block, model.block, model.block), float(distance.max()))
-
-
-def _side(image: Tensor) -> int:
-    shorter = min(image.shape[-2:])
-    return min(max(_ZOOM[0], shorter // _SHARE), _ZOOM[1], shorter)
 
 
 def _wanted(kept: list[Panel], value: float) -> bool:

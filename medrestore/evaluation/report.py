@@ -95,6 +95,7 @@ class Report:
         sections: what the assessments found.
         cases: worst, median and best test images.
         curves: training curves.
+        curve_notes: what they show, in words.
         kernels: shapes of the blur kernels.
         dataset: where the images came from, one line.
         splits: counts of the parts of the data.
@@ -117,6 +118,7 @@ class Report:
     sections: Sequence[Section] = ()
     cases: Sequence[CaseView] = ()
     curves: Sequence[Picture] = ()
+    curve_notes: Sequence[str] = ()
     kernels: Sequence[Picture] = ()
     dataset: str = ""
     splits: Sequence[SplitCount] = ()

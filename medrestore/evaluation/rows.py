@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import OmegaConf
@@ -16,10 +16,53 @@ from medrestore.data.catalogue import hashed_group
 from medrestore.data.module import Part, RestorationData
 from medrestore.data.splits import groups_of_parts
 from medrestore.errors import MedrestoreError
+from medrestore.evaluation.interpolations import Interpolations, judge_interpolations
 from medrestore.evaluation.learned import Learned
+from medrestore.evaluation.lesion_focus import NAME, Finder, Focus, LesionFocused
 from medrestore.evaluation.scoring import Track, tune_on
 from medrestore.evaluation.tables import save_text
 from medrestore.run_directory import Run
+
+
+class Rows(NamedTuple):
+    """The rows of a table, the reference first, and how the interpolations did on validation, see `Interpolations`."""
+
+    methods: list[Method]
+    interpolations: Interpolations | None
+
+
+def make_rows(
+    run: Run,
+    config: Any,
+    data: RestorationData,
+    part: Part,
+    baselines: Sequence[str | Path],
+    detector: Finder | None,
+    device: torch.device,
+    track: Track,
+) -> Rows:
+    """All rows of a run's table: classical ones, other trained models, its own.
+
+    Args:
+        run: the run whose table it is.
+        config: its configuration with the overrides of this evaluation.
+        data: the images that are judged.
+        part: the part of them.
+        baselines: directories of other finished runs.
+        detector: proposes the regions of lesion-focused models; None = what the collection marks.
+        device: where networks run.
+        track: shows progress.
+
+    Raises:
+        MedrestoreError: a model that cannot stand in this table, see `baseline_rows`.
+    """
+    memory = int(config.evaluation.memory_gb * 2**30)
+    classical = classical_rows(run, config, data, track)
+    interpolations = judge_interpolations(run, config, classical, data, track)
+    best = classical[0].name if interpolations is None else interpolations.best
+    focus = Focus(next(row for row in classical if row.name == best), detector)
+    others = baseline_rows(baselines, run, data, part, memory, device, focus)
+    return Rows([*classical, *others, *learned_rows(run, memory, device, focus)], interpolations)
 
 
 def classical_rows(run: Run, config: Any, data: RestorationData, track: Track) -> list[Method]:
@@ -40,17 +83,21 @@ def _untuned(config: Any, scale: int) -> list[Method]:
     if config.evaluation.get("classical") is None:
         return rows
     reference = [row for row in rows if row.kind == "reference"]
-    return [*reference, *(build(node) for node in config.evaluation.classical.values())]
+    return [*reference, *(build(node) for node in config.evaluation.classical.values() if node is not None)]
 
 
-def learned_rows(run: Run, memory_bytes: int, device: torch.device) -> list[Method]:
-    """The run's generator as `restored`, and the one at the end of its first stage as `pretrained`."""
+def learned_rows(run: Run, memory_bytes: int, device: torch.device, focus: Focus) -> list[Method]:
+    """The run's generator as `restored`, and the one at the end of its first stage as `pretrained`.
+
+    A generator that was trained on marked regions has another row, `lesion_focused`, in which it restores them alone.
+    """
     rows: list[Method] = []
     if (run.directory / "pretrained.safetensors").exists():
         pretrained, _ = load_generator(run.directory / "pretrained.safetensors")
         rows.append(Learned("pretrained", pretrained.to(device), memory_bytes))
-    generator, _ = load_generator(run.directory)
-    return [*rows, Learned("restored", generator.to(device), memory_bytes)]
+    generator = load_generator(run.directory)[0].to(device)
+    rows.append(Learned("restored", generator, memory_bytes))
+    return [*rows, LesionFocused(NAME, generator, memory_bytes, focus)] if _is_focused(run) else rows
 
 
 def baseline_rows(
@@ -60,8 +107,11 @@ def baseline_rows(
     part: Part,
     memory_bytes: int,
     device: torch.device,
+    focus: Focus,
 ) -> list[Method]:
     """Other trained models as rows of this run's table, each under its experiment's name.
+
+    One that was trained on marked regions restores them alone, as the row `lesion_focused`.
 
     Args:
         baselines: directories of finished runs.
@@ -70,6 +120,7 @@ def baseline_rows(
         part: the part of them.
         memory_bytes: the budget of one image.
         device: where they run.
+        focus: what models of marked regions need.
 
     Raises:
         MedrestoreError: a model for another window, scale or number of channels, or one that was trained on an image
@@ -97,8 +148,15 @@ def baseline_rows(
                     "train it again with the same"
                 )
         refuse_leak(other.directory, judged, f"baselines: {where}")
-        rows.append(Learned(_free_name(other, [row.name for row in rows]), generator.to(device), memory_bytes))
+        name = _free_name(other, [row.name for row in rows])
+        generator = generator.to(device)
+        focused = LesionFocused(name, generator, memory_bytes, focus) if _is_focused(other) else None
+        rows.append(focused or Learned(name, generator, memory_bytes))
     return rows
+
+
+def _is_focused(run: Run) -> bool:
+    return run.config.sampling.get("focus") is not None
 
 
 def refuse_leak(directory: Path, judged: set[tuple[str, str]], who: str) -> None:
@@ -130,6 +188,6 @@ def _has_files(directory: Path) -> bool:
 
 def _free_name(run: Run, taken: Sequence[str]) -> str:
     about = run.config.about
-    name = str(about.get("variant") or about.experiment or run.directory.name)
+    name = NAME if _is_focused(run) else str(about.get("variant") or about.experiment or run.directory.name)
     name = name if name not in ("restored", "pretrained") else f"{name} of {run.directory.name}"
     return name if name not in taken else f"{name} {sum(other.startswith(name) for other in taken) + 1}"

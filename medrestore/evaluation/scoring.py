@@ -13,8 +13,9 @@ from torch import Tensor
 from medrestore.classical import Method, tune
 from medrestore.data.samples import Case
 from medrestore.evaluation.assessment import Assessment
+from medrestore.evaluation.lesion_focus import LesionFocused
 from medrestore.evaluation.statistics import Score
-from medrestore.metrics import fourier_error, lpips, psnr, ssim
+from medrestore.metrics import NYQUIST, fourier_error, lpips, psnr, spectral_distance, ssim
 
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
 Timing = dict[str, list[float]]  # seconds of each image by row
@@ -30,11 +31,13 @@ class MetricSettings:
         lpips: whether LPIPS is computed.
         lpips_weights: `imagenet`, a path, or `random`.
         fourier: `none`, `colour` (the mean over channels) or `grey` (channels averaged before the transform, paper S4).
+        spectral: whether the distance of the radial power spectra is taken, above the input's Nyquist frequency.
     """
 
     lpips: bool
     lpips_weights: str
     fourier: Literal["none", "colour", "grey"] = "none"
+    spectral: bool = False
 
     @property
     def lpips_name(self) -> str:
@@ -59,15 +62,18 @@ def outputs(case: Case, methods: Sequence[Method]) -> Iterator[Output]:
         if method.needs_kernel and case.kernel is None:
             continue
         start = time.perf_counter()
-        restored = method.restore(case.degraded[None], case.kernel if method.needs_kernel else None)
-        image = restored[0].float().clamp(0, 1)
+        if isinstance(method, LesionFocused):
+            restored = method.restore_case(case)
+        else:
+            restored = method.restore(case.degraded[None], case.kernel if method.needs_kernel else None)[0]
+        image = restored.float().clamp(0, 1)
         if case.mask is not None and image.shape == case.degraded.shape:
             image = torch.where(case.mask, image, case.degraded)
         yield Output(method, image, time.perf_counter() - start)
 
 
 def full_reference(restored: Tensor, case: Case, settings: MetricSettings) -> dict[str, float]:
-    """PSNR, SSIM, LPIPS and Fourier error of one restored image against the truth; empty without truth.
+    """PSNR, SSIM, LPIPS and distances of spectra of one restored image to the truth; empty without truth.
 
     Args:
         restored: `(C, H, W)` in [0, 1].
@@ -86,7 +92,22 @@ def full_reference(restored: Tensor, case: Case, settings: MetricSettings) -> di
         scores[settings.lpips_name] = float(lpips(preds, target, weights=settings.lpips_weights))
     if settings.fourier != "none":
         scores["fourier_error"] = float(fourier_error(preds, target, grey=settings.fourier == "grey"))
+    if settings.spectral:
+        scores["spectral_distance"] = float(
+            spectral_distance(valid_alone(preds, target, mask), target, above=input_nyquist(case))
+        )
     return scores
+
+
+def valid_alone(preds: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+    """The image with the truth where the mask is False: a spectrum has no mask, so nothing may differ there."""
+    return preds if mask is None else torch.where(mask, preds, target)
+
+
+def input_nyquist(case: Case) -> float:
+    """The highest frequency that the input of a super-resolution can hold, cycles a pixel of the target; else 0."""
+    scale = 1 if case.target is None else round(case.target.shape[-1] / case.degraded.shape[-1])
+    return NYQUIST / scale if scale > 1 else 0.0
 
 
 def score_cases(

@@ -12,12 +12,17 @@ from omegaconf import OmegaConf
 
 from medrestore import __version__
 from medrestore.config import compose, plain
+from medrestore.data.catalogue import patients_known
 from medrestore.data.module import Part, RestorationData
+from medrestore.degradations import Downsample
 from medrestore.evaluation.assessment import Assessment
 from medrestore.evaluation.evaluate import Setting
+from medrestore.evaluation.interpolations import Interpolations
 from medrestore.evaluation.scoring import MetricSettings
-from medrestore.metrics import backbone_file
+from medrestore.metrics import NYQUIST, backbone_file
 from medrestore.run_directory import Run, flat, resolved
+
+TRAINED = "trained"  # LPIPS with ImageNet weights, or not at all
 
 
 def make_setting(
@@ -27,6 +32,7 @@ def make_setting(
     data: RestorationData,
     assessments: Mapping[str, Assessment],
     judge: Callable[[str], Any] | None,
+    interpolations: Interpolations | None,
     typed: list[str],
 ) -> Setting:
     """Everything a report says about a run, from its configuration.
@@ -38,17 +44,12 @@ def make_setting(
         data: the images that are judged.
         assessments: what is measured beside the full-reference scores.
         judge: finds or trains the judge of an experiment.
+        interpolations: how they did on validation images; None where the scale stays.
         typed: what the user typed, for the command that repeats it.
     """
     metrics = metric_settings(config)
     about = config.about
     command = f"python -m medrestore.evaluate run={run.directory} {' '.join(typed)} split={split}".replace("  ", " ")
-    footnotes = [f"{split} part, window {config.sampling.window}, whole images, PSNR peak 1.0, SSIM 11x11 sigma 1.5"]
-    if metrics.lpips and metrics.lpips_weights == "random":
-        footnotes.append("LPIPS has a random backbone (no ImageNet weights here): compare rows, never papers")
-    if metrics.fourier != "none":
-        how = "channels averaged first" if metrics.fourier == "grey" else "mean over channels"
-        footnotes.append(f"Fourier error: magnitude spectra, orthonormal FFT of [0, 1] images, {how}, no window")
     conditions = {
         "degradation": plain(config.degradation),
         "window": str(config.sampling.window),
@@ -57,9 +58,11 @@ def make_setting(
         "metrics": {
             "lpips": metrics.lpips_weights if metrics.lpips else "off",
             "fourier": metrics.fourier,
+            "spectral": metrics.spectral,
             "psnr_peak": 1.0,
             "ssim_window": 11,
         },
+        "patients": patients_known(data.items(split, role=None)),
         "split_hash": _hash(sorted(data.split.items())),
         "degradation_hash": _hash([plain(config.degradation.operator), config.data_seed]),
     }
@@ -73,7 +76,8 @@ def make_setting(
         judge=judge,
         window=plain(config.sampling.window),
         conditions=conditions,
-        footnotes=footnotes,
+        footnotes=_footnotes(config, split, data, metrics, interpolations),
+        interpolations=interpolations,
         history=run.directory / "metrics.csv",
         dataset=conditions["dataset"],
         recipe=f"recipe/{about.experiment}/paper" if about.experiment else "",
@@ -83,6 +87,46 @@ def make_setting(
         version=__version__,
         created=datetime.now().astimezone().isoformat(timespec="minutes"),
     )
+
+
+def _footnotes(
+    config: Any, split: Part, data: RestorationData, metrics: MetricSettings, interpolations: Interpolations | None
+) -> list[str]:
+    """What a reader must know of the scores: images, window, how the small ones were made, each metric's convention."""
+    lines = [f"{split} part, window {config.sampling.window}, whole images, PSNR peak 1.0, SSIM 11x11 sigma 1.5"]
+    patients = patients_known(data.items(split, role=None))
+    if patients != "known":
+        lines.append(
+            f"patients {patients}: every such image is its own group, so one patient's slices may lie in training and "
+            "test, and intervals and p-values may be too narrow"
+        )
+    operator = data.degradation
+    if isinstance(operator, Downsample):
+        channels = "one channel" if config.model.generator.channels == 1 else "mean over channels, no Y"
+        lines.append(f"low resolution: {operator.convention}; in physical values, before the window")
+        lines.append(
+            f"scores of [0, 1], data range 1, {channels}, no border cut, nothing rounded; images cut to a multiple of "
+            f"{operator.scale}"
+        )
+    if interpolations is not None:
+        lines.append(interpolations.said)
+    if metrics.lpips and metrics.lpips_weights == "random":
+        lines.append("LPIPS has a random backbone (no ImageNet weights here): compare rows, never papers")
+    elif not metrics.lpips and config.evaluation.lpips == TRAINED:
+        lines.append(
+            "LPIPS is left out: there are no ImageNet weights here, and a random backbone says nothing of what is seen"
+        )
+    if metrics.fourier != "none":
+        how = "channels averaged first" if metrics.fourier == "grey" else "mean over channels"
+        lines.append(f"Fourier error: magnitude spectra, orthonormal FFT of [0, 1] images, {how}, no window")
+    if metrics.spectral:
+        bands = f"above {NYQUIST / operator.scale:.4g} cycles a pixel, what the input cannot hold"
+        where = "at all frequencies" if operator.scale == 1 else bands
+        lines.append(
+            f"spectral distance: mean |difference| in dB of the power in 32 rings, {where}; Hann window; blind to "
+            "phase, so that repeated pixels and noise pass for detail"
+        )
+    return lines
 
 
 def _hash(content: Any) -> str:
@@ -112,7 +156,8 @@ def weights_said(config: Any) -> str:
 
 def metric_settings(config: Any) -> MetricSettings:
     """Which scores are taken; `auto` finds ImageNet weights for LPIPS or says that there are none."""
-    weights = config.metrics.lpips_weights
+    weights, asked = config.metrics.lpips_weights, config.evaluation.lpips
     if weights == "auto":
         weights = "imagenet" if backbone_file() is not None else "random"
-    return MetricSettings(config.evaluation.lpips, weights, config.evaluation.fourier)
+    taken = weights != "random" if asked == TRAINED else bool(asked)
+    return MetricSettings(taken, weights, config.evaluation.fourier, config.evaluation.spectral)

@@ -23,10 +23,11 @@ from medrestore.evaluation.statistics import MIN_GROUPS, Comparison, Score, Summ
 LOWER_IS_BETTER = frozenset(
     {
         *("lpips", "lpips_random", "piqe", "niqe", "fitted_niqe", "brisque", "fourier_error"),
-        *("ciede2000", "ciede2000_input", "ciede2000_synthetic"),
+        *("ciede2000", "ciede2000_input", "ciede2000_synthetic", "broken", "invented", "spectral_distance", "levels"),
+        *("distance_all", "distance_above"),
     }
 )
-UNITS = {"psnr": " dB"}
+UNITS = {"psnr": " dB", "spectral_distance": " dB"}
 _NAMES = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
@@ -37,11 +38,20 @@ _NAMES = {
     "brisque": "BRISQUE",
     "fourier_error": "Fourier error",
     "fitted_niqe": "NIQE (fitted)",
+    "spectral_distance": "spectral distance (dB)",
+    "distance_all": "distance (dB)",
+    "distance_above": "distance above the input's Nyquist (dB)",
+    "levels": "mean error (levels of 255)",
     "entropy": "entropy (bits)",
     "ciede2000": "CIEDE2000",
     "ciede2000_input": "CIEDE2000 to the input",
     "ciede2000_synthetic": "CIEDE2000 (synthetic)",
+    "dice": "Dice",
+    "auc": "AUC",
+    "cldice": "clDice",
+    "iou": "IoU",
 }
+_WAYS = {"frangi": "Frangi", "matched": "matched filter"}  # of finding vessels, before a score's name
 _WIDTH = 120  # of a table that goes into a file or a pipe
 _ALPHA = 0.05
 
@@ -180,8 +190,11 @@ def read_conditions(path: Path) -> dict:
 def heading(metric: str) -> str:
     """A metric's name in a table, with an arrow that points to better."""
     part, _, last = metric.rpartition("/")
-    name = f"{part}: {_NAMES.get(last, last)}" if part else _NAMES.get(last, last)
-    return f"{name} {'↓' if last in LOWER_IS_BETTER else '↑'}"
+    way, _, rest = last.partition("_")
+    if way in _WAYS:
+        part, last = f"{part}, {_WAYS[way]}", rest
+    name = _NAMES.get(last, last)
+    return f"{f'{part}: {name}' if part else name} {'↓' if last in LOWER_IS_BETTER else '↑'}"
 
 
 def layout(summaries: Sequence[Summary]) -> tuple[list[str], list[Row]]:
@@ -319,11 +332,12 @@ def verdict(
     reference: str,
     learned: str = "restored",
     metric: str = "psnr",
+    rival: str | None = None,
 ) -> list[str]:
     """Say in plain sentences whether the learned row helps.
 
-    It is held against the reference row and against the best row of kind "classical"; oracle rows are named but take
-    no part, because they are given what nobody knows.
+    It is held against the reference row and against the best row of kind "classical" on these images, or the one that
+    was the best on validation images; oracle rows are named but take no part, because they are given what nobody knows.
 
     Args:
         summaries: the table.
@@ -331,6 +345,7 @@ def verdict(
         reference: the row that stands for doing nothing.
         learned: the trained row.
         metric: the metric to judge by.
+        rival: the best row on validation images; None where none was chosen there.
 
     Returns:
         One sentence or a few an entry, to be printed one below the other.
@@ -340,13 +355,15 @@ def verdict(
     if learned not in rows or reference not in rows:
         absent = learned if learned not in rows else reference
         return [f"No verdict: there is no {label} of '{absent}' on these images (no truth to compare with?)."]
-    others = [reference]
+    others = {reference: f"the reference row '{reference}'"}
     classical = [row for row in rows.values() if row.kind == "classical" and row.method != reference]
-    if classical:
-        others.append((min if metric in LOWER_IS_BETTER else max)(classical, key=_mean).method)
+    if rival in rows:
+        others[rival] = f"the {'reference ' if rival == reference else ''}row '{rival}', the best on validation,"
+    elif classical:
+        best = (min if metric in LOWER_IS_BETTER else max)(classical, key=_mean).method
+        others[best] = f"the best classical row '{best}'"
     lines = []
-    for other in others:
-        name = f"the {'reference' if other == reference else 'best classical'} row '{other}'"
+    for other, name in others.items():
         lines.append(_sentence(rows[learned], rows[other], name, compare(scores, learned, other, metric)))
     if not classical:
         lines.append("There is no classical row to compare with.")

@@ -10,7 +10,7 @@ from typing import Any
 # `hardware.precision` stays, because it changes the numbers; `seed` is what the spread is taken over.
 _SILENT = frozenset(
     {
-        *("seed", "ckpt", "logger", "callbacks", "evaluation", "metrics", "judge", "debug", "about.paper"),
+        *("seed", "ckpt", "logger", "callbacks", "evaluation", "metrics", "judge", "debug", "about.paper", "objective"),
         *("hardware.accelerator", "hardware.devices", "hardware.workers", "sampling.cache_gb", "sampling.split.file"),
         *("dataset.root", "dataset.degraded", "dataset.target", "dataset.natural", "dataset.data_seed"),
         *("model.content", "model.pretrain_epochs", "model.critic.channels"),

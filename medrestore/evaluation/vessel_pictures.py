@@ -41,7 +41,7 @@ class VesselPictures:
         invented: float,
         images: Sequence[Tensor],
         found: Sequence[Tensor],
-        true: Sequence[Tensor],
+        true: Tensor,
     ) -> None:
         """Look at one photograph.
 
@@ -51,7 +51,7 @@ class VesselPictures:
             invented: share of what that row calls vessel which is none.
             images: `(C, H, W)` in [0, 1], one a row.
             found: bool `(H, W)`, one a row.
-            true: bool `(H, W)`, one a row.
+            true: the reference, bool `(H, W)`.
         """
         worst = math.isfinite(dice) and (self._worst is None or dice < self._worst.value)
         inventive = math.isfinite(invented) and (self._inventive is None or invented > self._inventive.value)
@@ -72,13 +72,13 @@ class VesselPictures:
         return kept
 
 
-def overlay(images: Sequence[Tensor], found: Sequence[Tensor], true: Sequence[Tensor]) -> bytes:
+def overlay(images: Sequence[Tensor], found: Sequence[Tensor], true: Tensor) -> bytes:
     """Photographs side by side, and below each the same, grey and darker, with its vessels in colour.
 
     Args:
         images: `(C, H, W)` in [0, 1], of one size.
         found: what is called vessel in each, bool `(H, W)`.
-        true: the reference of each, bool `(H, W)`.
+        true: the reference of all, bool `(H, W)`.
 
     Returns:
         JPEG.
@@ -86,10 +86,10 @@ def overlay(images: Sequence[Tensor], found: Sequence[Tensor], true: Sequence[Te
     scale = min(1.0, _COLUMN / images[0].shape[-1])
     size = [max(1, round(side * scale)) for side in images[0].shape[-2:]]
     above, below = [], []
-    for image, vessels, known in zip(images, found, true, strict=True):
+    for image, vessels in zip(images, found, strict=True):
         shown = interpolate(image[None].float().cpu().expand(-1, 3, -1, -1), size=size, mode="area")[0]
         painted = (_DARK * shown.mean(0)).expand(3, -1, -1).clone()
-        for colour, where in ((FOUND, vessels & known), (MISSED, ~vessels & known), (INVENTED, vessels & ~known)):
+        for colour, where in ((FOUND, vessels & true), (MISSED, ~vessels & true), (INVENTED, vessels & ~true)):
             there = adaptive_max_pool2d(where[None].float(), size)[0] > 0  # a thin vessel must not fade away
             painted[:, there] = torch.tensor(colour)[:, None]
         above.append(shown)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrestore.data.samples import Case
-from medrestore.data.vessel_truth import Fundus, at_working_size, moved, reference_of
+from medrestore.data.vessel_truth import Fundus, at_working_size, reference_of
 from medrestore.evaluation.assessment import SHARP, Context, Finding, Section
 from medrestore.evaluation.statistics import Score, Summary, summarise
 from medrestore.evaluation.vessel_maps import (
@@ -77,9 +77,7 @@ class VesselAgreement:
     Three segmentations: the judge, a small network that learned on sharp images, and two filters that learned nothing.
     Each has one threshold for all rows, fixed on sharp validation images. Scores are those of `vessel_scores`, and for
     the judge and Frangi's filter those of `vessel_tracking`; images that measure more than 768 pixels are made smaller
-    before, and only what lies 3 pixels inside the field of view counts. Where a degraded image is another photograph of
-    the same eye and `annotations["motion"]` says how the eye moved, all rows but the sharp one are held against the
-    reference moved alike.
+    before, and only what lies 3 pixels inside the field of view counts.
 
     Args:
         judge: the experiment that trains the segmenter.
@@ -123,10 +121,8 @@ class VesselAgreement:
         if sharp.vessels is None or not (sharp.vessels.numpy() & inside).any():
             return []
         self._known += 1
-        motion = case.annotations.get("motion")
-        here = moved(known, motion) if known is not None and isinstance(motion, Tensor) else known
-        rows = {SHARP: sharp, **{name: at_working_size(image, case.mask, here) for name, image in images.items()}}
-        return self._scores(case, rows, inside)
+        rows = {SHARP: sharp, **{name: at_working_size(image, case.mask, None) for name, image in images.items()}}
+        return self._scores(case, rows, sharp.vessels.numpy() & inside, inside)
 
     def finish(self, scores: Sequence[Score]) -> Finding | None:
         """The section; None where no sharp image was seen, one line where none has a reference."""
@@ -152,12 +148,11 @@ class VesselAgreement:
             raise RuntimeError("begin(context) comes before the first case")
         return self._context
 
-    def _scores(self, case: Case, rows: Mapping[str, Fundus], inside: NDArray[np.bool_]) -> list[Score]:
+    def _scores(
+        self, case: Case, rows: Mapping[str, Fundus], true: NDArray[np.bool_], inside: NDArray[np.bool_]
+    ) -> list[Score]:
         """Scores of all rows of one case; its picture is drawn by the first way to find vessels."""
-        true = {name: seen.vessels.numpy() & inside for name, seen in rows.items() if seen.vessels is not None}
-        course = other = course_of(true[SHARP])
-        if "motion" in case.annotations:
-            other = course_of(true[self._begun().reference])
+        course = course_of(true)
         self._segments += len(course.segments)
         scores: list[Score] = []
         for way in self._ways:
@@ -166,9 +161,9 @@ class VesselAgreement:
             for name, seen in rows.items():
                 response = way.respond(seen)
                 found[name] = torch.from_numpy((response >= way.threshold) & inside)
-                values = by_row[name] = vessel_scores(response, way.threshold, true[name], inside)
+                values = by_row[name] = vessel_scores(response, way.threshold, true, inside)
                 if way.prefix in _TRACKED:
-                    tracking = track(response, way.threshold, course if name == SHARP else other, inside)
+                    tracking = track(response, way.threshold, course, inside)
                     values["followed"] = tracking.followed
                     values["broken"], values["invented"] = float(tracking.broken), float(tracking.invented)
                 scores += [
@@ -184,7 +179,7 @@ class VesselAgreement:
                     1 - shown["precision"],
                     [rows[name].image for name in drawn],
                     [found[name] for name in drawn],
-                    [torch.from_numpy(true[name]) for name in drawn],
+                    torch.from_numpy(true),
                 )
         return scores
 

@@ -1,8 +1,8 @@
 """Images as physical values: read and write PNG, JPEG, TIFF, DICOM and NIfTI, windows to [0, 1] and back."""
 
-from medrestore.imaging.field_of_view import field_of_view, inscribed_box
+from medrestore.imaging.field_of_view import field_of_view, inscribed_box, within_field
 from medrestore.imaging.image import Image, Unit
-from medrestore.imaging.read import SUFFIXES, dicom_header, frames, is_image, read
+from medrestore.imaging.read import SUFFIXES, dicom_header, frames, is_image, read, volume_grid
 from medrestore.imaging.window import WINDOWS, Window, from_unit, to_unit
 from medrestore.imaging.window_choice import chosen_window, window_of
 from medrestore.imaging.write import destination, write
@@ -23,6 +23,8 @@ __all__ = [
     "is_image",
     "read",
     "to_unit",
+    "volume_grid",
     "window_of",
+    "within_field",
     "write",
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.ndimage
 import torch
 from torch import Tensor
 
 from medrestore.errors import MedrestoreError
+from medrestore.imaging.image import Image
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _BLACK = 12 / 255  # no photograph of a retina is darker than this at its brightest
@@ -74,6 +77,16 @@ def field_of_view(photograph: Tensor) -> Tensor:
             "frame; a bright disc in a dark frame is expected"
         )
     return torch.from_numpy(field)[None]
+
+
+def within_field(photograph: Image) -> Image:
+    """The photograph with its field of view as mask; a mask that it has is cut to it.
+
+    Raises:
+        MedrestoreError: No field is visible, see `field_of_view`.
+    """
+    field = field_of_view(photograph.pixels)
+    return replace(photograph, mask=field if photograph.mask is None else photograph.mask & field)
 
 
 def inscribed_box(mask: Tensor) -> tuple[int, int, int, int]:

@@ -25,18 +25,23 @@ def is_header(head: bytes) -> bool:
     return head[344:348] == b"n+1\x00" or head[4:8] == b"n+2\x00"
 
 
-def decode(path: Path, frame: int | None) -> Image:
-    """Read one slice ``[:, :, frame]`` of the first volume; pixel (i, j) is voxel (i, j), whatever the orientation."""
+def decode(path: Path, frame: int | None, axis: int) -> Image:
+    """Read one slice of the first volume across an axis; rows and columns are the other two axes in their order.
+
+    Across the last axis pixel (i, j) is voxel (i, j, frame), whatever the orientation.
+    """
     with _open(path) as stream:
         header, voxels = _volume(stream)
-        slices = _slices(voxels)
+        slices = _shape(voxels)[axis]
         index = pick_frame(frame, slices, default=slices // 2)
         _check_complete(path, voxels)
-        picked = (slice(None), slice(None), index, *[0] * (len(voxels.shape) - 3))
-        values = np.asarray(voxels[picked[: len(voxels.shape)]])  # scl_slope and scl_inter are applied here
+        picked: list[slice | int] = [slice(None)] * 3 + [0] * (len(voxels.shape) - 3)
+        picked[axis] = index
+        values = np.asarray(voxels[tuple(picked[: len(voxels.shape)])])  # scl_slope and scl_inter are applied here
+        spacing = _spacing(header)
     return Image(
         pixels=to_tensor(values),
-        spacing=_spacing(header),
+        spacing=None if spacing is None else _without(spacing, axis),
         unit="signal",
         window=_window(header),
         source=path,
@@ -52,9 +57,15 @@ def decode(path: Path, frame: int | None) -> Image:
 
 
 def count(path: Path) -> int:
-    """The number of slices along the last spatial axis."""
+    """The number of slices across the last spatial axis."""
+    return grid(path)[0][2]
+
+
+def grid(path: Path) -> tuple[tuple[int, int, int], tuple[float, float, float] | None]:
+    """The number of voxels along the three spatial axes, and their distances in mm, None where they are not known."""
     with _open(path) as stream:
-        return _slices(_volume(stream)[1])
+        header, voxels = _volume(stream)
+        return _shape(voxels), _spacing(header)
 
 
 def _is_zipped(path: Path) -> bool:
@@ -74,13 +85,14 @@ def _volume(stream: IOBase) -> tuple[nibabel.Nifti1Header, ArrayProxy]:
     return image.header, cast(ArrayProxy, image.dataobj)
 
 
-def _slices(voxels: ArrayProxy) -> int:
+def _shape(voxels: ArrayProxy) -> tuple[int, int, int]:
     if len(voxels.shape) < 2:
         raise Refusal(f"it has the shape {voxels.shape}: an image has two axes or more")
     if voxels.dtype.kind not in "uif":
         raise Refusal(f"its voxels are of type {voxels.dtype}: only whole and real numbers are read")
     check_bytes(*voxels.shape, voxels.dtype.itemsize)
-    return int(voxels.shape[2]) if len(voxels.shape) > 2 else 1
+    rows, columns, slices = (*map(int, voxels.shape), 1)[:3]
+    return rows, columns, slices
 
 
 def _check_complete(path: Path, voxels: ArrayProxy) -> None:
@@ -109,12 +121,18 @@ def _unzipped_bytes(path: Path, enough: int) -> int:
     return total
 
 
-def _spacing(header: nibabel.Nifti1Header) -> tuple[float, float] | None:
-    zooms = [float(zoom) for zoom in header.get_zooms()[:2]]
+def _spacing(header: nibabel.Nifti1Header) -> tuple[float, float, float] | None:
+    zooms = [float(zoom) for zoom in header.get_zooms()[:3]]
     scale = _MILLIMETRES.get(str(header.get_xyzt_units()[0]), 1.0)
     if not all(math.isfinite(zoom) and zoom > 0 for zoom in zooms):
         return None
-    return zooms[0] * scale, zooms[1] * scale
+    row, column, level = (zoom * scale for zoom in (*zooms, 1.0)[:3])  # of a picture alone the third does not matter
+    return row, column, level
+
+
+def _without(spacing: tuple[float, float, float], axis: int) -> tuple[float, float]:
+    row, column = (step for place, step in enumerate(spacing) if place != axis)
+    return row, column
 
 
 def _window(header: nibabel.Nifti1Header) -> Window | None:

@@ -32,13 +32,14 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
 _HEAD_BYTES = 352  # the longest header looked at is NIfTI-1's
 
 
-def read(path: Path, frame: int | None = None) -> Image:
+def read(path: Path, frame: int | None = None, axis: int = 2) -> Image:
     """Read one image in physical values.
 
     Args:
         path: PNG, JPEG, TIFF, GIF, BMP (8 and 16 bit, float TIFF), DICOM or NIfTI; recognised by content.
-        frame: Page of a TIFF, frame of a DICOM or GIF (default the first), slice of a NIfTI volume along its last
-            spatial axis (default the middle one).
+        frame: Page of a TIFF, frame of a DICOM or GIF (default the first), slice of a NIfTI volume (default the middle
+            one).
+        axis: Of a NIfTI volume, across which its slices are cut: 0, 1 or 2; ignored for other files.
 
     Raises:
         MedrestoreError: One line with the file and the reason, for whatever keeps it from being read.
@@ -51,7 +52,7 @@ def read(path: Path, frame: int | None = None) -> Image:
             case "dicom":
                 return dicom.decode(path, frame)
             case "nifti":
-                return nifti.decode(path, frame)
+                return nifti.decode(path, frame, axis)
             case simple:
                 return raster.decode(path, simple, frame)
 
@@ -73,6 +74,17 @@ def frames(path: Path) -> int:
                 return nifti.count(path)
             case simple:
                 return raster.count(path, simple)
+
+
+def volume_grid(path: Path) -> tuple[tuple[int, int, int], tuple[float, float, float] | None] | None:
+    """The number of voxels along the axes of a NIfTI volume and their distances in mm, None for files of other formats.
+
+    Raises:
+        MedrestoreError: As `read`.
+    """
+    path = Path(path)
+    with reading(path):
+        return nifti.grid(path) if _format(path) == "nifti" else None
 
 
 def dicom_header(path: Path) -> Dataset | None:

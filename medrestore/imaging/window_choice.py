@@ -20,20 +20,32 @@ def window_of(image: Image, setting: str | Sequence[float]) -> Window | None:
     Args:
         image: the image.
         setting: `auto` (photographs as they are, else the window the file suggests, else its 0.5 and 99.5
-            percentiles), a name of `imaging.WINDOWS`, or `(centre, width)`. The names are windows of HU: photographs
-            stay as they are.
+            percentiles), a name of `imaging.WINDOWS`, or `(centre, width)`. The names are windows of HU: photographs,
+            and DICOM of another modality than CT, are treated as for `auto`. A grey image of 16 bits is no photograph:
+            what it holds may fill any part of its range.
 
     Raises:
         MedrestoreError: an unknown name, or an empty or inverted window.
     """
     window = chosen_window(setting)
-    if window is not None:
-        return None if image.unit == "intensity" and isinstance(setting, str) else window
-    if image.unit == "intensity" or image.window is not None:
+    if window is not None and (_may_be_hu(image) or not isinstance(setting, str)):
+        return window
+    if _is_photograph(image) or image.window is not None:
         return image.window
     values = image.pixels[image.mask.expand_as(image.pixels)] if image.mask is not None else image.pixels.flatten()
     low, high = torch.quantile(values[:: max(1, values.numel() // _SAMPLED)], torch.tensor([0.005, 0.995])).tolist()
     return Window(low, max(high, low + 1e-6), "percentiles")
+
+
+def _may_be_hu(image: Image) -> bool:
+    modality = image.metadata.get("modality", "")
+    return image.unit == "HU" or (image.unit == "signal" and modality in ("", "CT"))  # NIfTI does not say what it holds
+
+
+def _is_photograph(image: Image) -> bool:
+    if image.unit != "intensity" or image.metadata["bits"] != 16:
+        return image.unit == "intensity"
+    return not torch.equal(image.pixels, image.pixels[:1].expand_as(image.pixels))
 
 
 def chosen_window(setting: str | Sequence[float]) -> Window | None:

@@ -9,31 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from medrestore.checkpoint import load_generator
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import (
     Image,
     destination,
-    field_of_view,
     frames,
     from_unit,
     is_image,
     read,
     to_unit,
     window_of,
+    within_field,
     write,
 )
-from medrestore.inference.tiling import restore_image
+from medrestore.inference.within_memory import WithinMemory
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many images were restored, and which were not, with the reason."""
+    """How many images were restored, which were not, with the reason, and what tiles changed where there were any."""
 
     restored: int
     failed: list[tuple[Path, str]]
+    tiles: str | None
 
 
 def restore_files(
@@ -62,19 +63,21 @@ def restore_files(
         MedrestoreError: nothing to restore, no generator, or an output that is the input.
     """
     generator, about = load_generator(run)
-    generator = generator.to(device)
+    within = WithinMemory(generator.to(device), memory_bytes)
     files = _inputs(source)
     base = source if source.is_dir() else source.parent
     if output.resolve() == base.resolve():
         raise MedrestoreError(f"output={output} is the input folder; type another output, the input is never replaced")
     setting = window if window is not None else about["window"]
     failed: list[tuple[Path, str]] = []
+    if about.get("focus"):
+        print("note: this generator has seen marked regions alone; it is used on whole images here", file=sys.stderr)
     notes: set[str] = set()
     restored = 0
     for path in track(files, "restoring"):
         try:
             image = _read_one(path, bool(about.get("field_of_view")))
-            note = _restore_one(image, output / path.relative_to(base), generator, setting, overwrite, memory_bytes)
+            note = _restore_one(image, output / path.relative_to(base), within, setting, overwrite)
         except MedrestoreError as error:
             failed.append((path, str(error)))
             print(f"not restored: {error}", file=sys.stderr)
@@ -83,7 +86,7 @@ def restore_files(
         if note is not None and note not in notes:
             notes.add(note)
             print(f"note: {note}", file=sys.stderr)
-    return Outcome(restored, failed)
+    return Outcome(restored, failed, within.tiles_said("memory_gb"))
 
 
 def _inputs(source: Path) -> list[Path]:
@@ -104,27 +107,22 @@ def _read_one(path: Path, field: bool) -> Image:
     if count > 1:
         raise MedrestoreError(f"{path} holds {count} slices; split it into single images first")
     image = read(path)
-    if not field:
-        return image
     try:
-        seen = field_of_view(image.pixels)
+        return within_field(image) if field else image
     except MedrestoreError as error:
         raise MedrestoreError(f"{path}: {error}") from None
-    return replace(image, mask=seen if image.mask is None else image.mask & seen)
 
 
-def _restore_one(
-    image: Image, target: Path, generator: nn.Module, setting: Any, overwrite: bool, memory_bytes: int
-) -> str | None:
+def _restore_one(image: Image, target: Path, within: WithinMemory, setting: Any, overwrite: bool) -> str | None:
     """Restore one image and return what the user should know about its format, if anything."""
     written = destination(target, image)
     if written.exists() and not overwrite:
         raise MedrestoreError(f"{written} exists; type overwrite=true to replace it")
-    pixels = restore_record(generator, image, setting, memory_bytes)
+    pixels = _restored(within, image, setting)
     written.parent.mkdir(parents=True, exist_ok=True)
     spacing = None
     if image.spacing is not None:
-        scale = int(generator.scale)  # type: ignore[arg-type]
+        scale = int(within.generator.scale)  # type: ignore[arg-type]
         spacing = (image.spacing[0] / scale, image.spacing[1] / scale)
     write(target, pixels, replace(image, spacing=spacing))
     if written.suffix != target.suffix:
@@ -132,19 +130,13 @@ def _restore_one(
     return None
 
 
-def restore_record(generator: nn.Module, image: Image, setting: Any, memory_bytes: int) -> Tensor:
+def _restored(within: WithinMemory, image: Image, setting: Any) -> Tensor:
     """Restore an image record to physical values `(C, scale*H, scale*W)`.
 
     Where the input lies outside the window, its own values are kept (same size only).
-
-    Args:
-        generator: in evaluation mode.
-        image: the record.
-        setting: the window, see `imaging.window_of`.
-        memory_bytes: larger images are tiled.
     """
     window = window_of(image, setting)
-    restored = restore_image(generator, to_unit(image.pixels, window), memory_bytes=memory_bytes)
+    restored = within.restore(to_unit(image.pixels, window), image.source.name)
     same_size = restored.shape[1:] == image.pixels.shape[1:]
     physical = from_unit(restored.clamp(0, 1), window, image.pixels if same_size else None)
     if image.mask is not None and same_size:

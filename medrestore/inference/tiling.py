@@ -81,7 +81,8 @@ def restore_image(
         if tile is not None:
             side = tile
         elif memory_bytes is not None:
-            side = _side_within(memory_bytes, generator, image, whole)
+            within = _side_within(memory_bytes, generator, image)
+            side = whole if within is None else within
         side = min(whole, max(smallest, side // _ALIGNMENT * _ALIGNMENT))
         while True:
             try:
@@ -147,13 +148,38 @@ def _spans(size: int, side: int, shared: int, unused: int, scale: int) -> list[_
     return spans
 
 
-def _side_within(memory_bytes: int, generator: nn.Module, image: Tensor, whole: int) -> int:
-    """The side of the square that can be restored in what input and output leave of the budget."""
-    scale = int(generator.scale)  # type: ignore[arg-type]
-    free = memory_bytes - 4 * image.numel() * (1 + scale**2)
-    affordable = max(0, free) / (_LIVE_TENSORS * _largest_tensor(generator, _device(generator, image)))
-    pixels = image.shape[1] * image.shape[2]
-    return whole if affordable >= pixels else math.isqrt(int(affordable))
+def memory_for(generator: nn.Module, image: Tensor) -> int:
+    """Bytes that restoring an image `(C, H, W)` whole takes, input and output included; an estimate from above."""
+    with _evaluating(generator), torch.inference_mode():
+        return _held(generator, image) + math.ceil(_working(generator, image) * image[0].numel())
+
+
+def tile_within(generator: nn.Module, image: Tensor, memory_bytes: int) -> int | None:
+    """The side in pixels of the tiles that an image `(C, H, W)` is cut into by a budget; None where it fits whole."""
+    with _evaluating(generator), torch.inference_mode():
+        side = _side_within(memory_bytes, generator, image)
+    return None if side is None else max(smallest_tile(generator), side // _ALIGNMENT * _ALIGNMENT)
+
+
+def smallest_tile(generator: nn.Module) -> int:
+    """The least side in pixels of a tile: as much again as neighbours share."""
+    return 2 * _strip(generator.context, None)[0]  # type: ignore[arg-type]
+
+
+def _side_within(memory_bytes: int, generator: nn.Module, image: Tensor) -> int | None:
+    """The side of the square that what input and output leave of the budget is enough for; None where all fits."""
+    affordable = max(0, memory_bytes - _held(generator, image)) / _working(generator, image)
+    return None if affordable >= image[0].numel() else math.isqrt(int(affordable))
+
+
+def _held(generator: nn.Module, image: Tensor) -> int:
+    """Bytes of input and output."""
+    return 4 * image.numel() * (1 + int(generator.scale) ** 2)  # type: ignore[arg-type]
+
+
+def _working(generator: nn.Module, image: Tensor) -> float:
+    """Bytes an input pixel that the generator takes while it runs."""
+    return _LIVE_TENSORS * _largest_tensor(generator, _device(generator, image))
 
 
 def _largest_tensor(generator: nn.Module, device: torch.device) -> float:

@@ -8,6 +8,8 @@ from medrestore.losses.adversarial import (
     cross_entropy_generator_loss,
     least_squares_critic_loss,
     least_squares_generator_loss,
+    relativistic_critic_loss,
+    relativistic_generator_loss,
     wasserstein_critic_loss,
     wasserstein_generator_loss,
 )
@@ -42,6 +44,8 @@ __all__ = [
     "least_squares_generator_loss",
     "mse",
     "psnr_loss",
+    "relativistic_critic_loss",
+    "relativistic_generator_loss",
     "smoothness",
     "wasserstein_critic_loss",
     "wasserstein_generator_loss",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -59,7 +60,7 @@ def cross_entropy_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tenso
         real_scores: the critic's scores of target images, before any sigmoid.
         fake_scores: its scores of restored images.
     """
-    return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
+    return F.softplus(-_wide(real_scores)).mean() + F.softplus(_wide(fake_scores)).mean()
 
 
 def cross_entropy_generator_loss(fake_scores: Tensor) -> Tensor:
@@ -68,7 +69,30 @@ def cross_entropy_generator_loss(fake_scores: Tensor) -> Tensor:
     Args:
         fake_scores: the critic's scores of restored images, before any sigmoid.
     """
-    return F.softplus(-fake_scores).mean()
+    return F.softplus(-_wide(fake_scores)).mean()
+
+
+def relativistic_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Cross entropy of how much more real than the other kind's average each image looks (arXiv:1807.00734).
+
+    -log s(D(real) - mean D(fake)) - log(1 - s(D(fake) - mean D(real))), the relativistic average as in ESRGAN.
+
+    Args:
+        real_scores: the critic's scores of target images, before any sigmoid.
+        fake_scores: its scores of restored images.
+    """
+    real, fake = _wide(real_scores), _wide(fake_scores)
+    return cross_entropy_critic_loss(real - fake.mean(), fake - real.mean())
+
+
+def relativistic_generator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """The critic's loss with the roles exchanged (arXiv:1809.00219, 3.2); arguments as there."""
+    return relativistic_critic_loss(fake_scores, real_scores)
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """In at least float32: the differences that a mean of half precision loses are what is learned from."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 @dataclass(frozen=True)

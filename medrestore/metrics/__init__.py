@@ -16,6 +16,14 @@ from medrestore.metrics.quality_models import (
     read_niqe_model,
     write_niqe_model,
 )
+from medrestore.metrics.spectral_distance import (
+    NYQUIST,
+    SpectralDistance,
+    radial_power,
+    ring_distance,
+    ring_edges,
+    spectral_distance,
+)
 from medrestore.metrics.ssim import SSIM, ssim, ssim_map
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "CIEDE2000",
     "LPIPS",
     "NIQE",
+    "NYQUIST",
     "PIQE",
     "PIQE_BANDS",
     "PIQE_LIMITS",
@@ -37,6 +46,7 @@ __all__ = [
     "NiqeModel",
     "NiqeParams",
     "PiqeMasks",
+    "SpectralDistance",
     "backbone_file",
     "brisque",
     "ciede2000",
@@ -52,8 +62,12 @@ __all__ = [
     "piqe_band",
     "piqe_masks",
     "psnr",
+    "radial_power",
     "read_brisque_model",
     "read_niqe_model",
+    "ring_distance",
+    "ring_edges",
+    "spectral_distance",
     "ssim",
     "ssim_map",
     "write_niqe_model",

@@ -125,6 +125,25 @@ def niqe_sharp_rows(image: Tensor, block: int, threshold: float, *, mask: Tensor
     return rows[~rows.isnan().any(dim=1)]
 
 
+def require_blocks(blocks: int, block: int, images: int, remedy: str) -> None:
+    """Refuse a covariance that would be noise.
+
+    Args:
+        blocks: that a model would be fitted on.
+        block: side of one in pixels.
+        images: they come from.
+        remedy: what would give more.
+
+    Raises:
+        MedrestoreError: under a hundred blocks.
+    """
+    if blocks < NIQE_LEAST_BLOCKS:
+        raise MedrestoreError(
+            f"{blocks} usable blocks of {block} px in {images} sharp images are too few for 36 features, which need "
+            f"{NIQE_LEAST_BLOCKS} and better {NIQE_FEW_BLOCKS}; {remedy}"
+        )
+
+
 def niqe_model_of(rows: Tensor, block: int, threshold: float, about: dict[str, object] | None = None) -> NiqeModel:
     """The model of sharp images: mean and sample covariance of the rows of `niqe_sharp_rows`, `(K, 36)`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from math import gcd
 from typing import Literal
 
 import torch
@@ -11,10 +10,7 @@ from torch import Tensor, nn
 
 from medrestore.networks.frame import pad_to_multiple, require_images
 from medrestore.networks.initialisation import normal_weights
-from medrestore.networks.normalisation import InstanceNorm
-
-Norm = Literal["instance", "group", "batch", "none"]
-_GROUPS = 8  # of group normalisation, where the channels can be divided so
+from medrestore.networks.normalisation import Norm, critic_norm
 
 
 class PatchCritic(nn.Module):
@@ -61,7 +57,7 @@ class PatchCritic(nn.Module):
         for index, (before, after) in enumerate(pairwise(widths), start=1):
             stride = 2 if index < layers else 1
             # batch norm has a bias of its own
-            body += [nn.Conv2d(before, after, 4, stride, padding, bias=norm != "batch"), _norm(norm, after)]
+            body += [nn.Conv2d(before, after, 4, stride, padding, bias=norm != "batch"), critic_norm(norm, after)]
             body += [nn.LeakyReLU(0.2, inplace=True)]
         self.body = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4, padding=padding))
         self.apply(normal_weights)
@@ -115,7 +111,7 @@ class FeatureCritic(nn.Module):
         widths = [channels, *(width * 2**layer for layer in range(self.layers - 1))]
         stages: list[nn.Module] = []
         for index, (before, after) in enumerate(pairwise(widths)):
-            normalised = _norm(norm, after) if index else nn.Identity()
+            normalised = critic_norm(norm, after) if index else nn.Identity()
             stages.append(nn.Sequential(nn.Conv2d(before, after, 3, 2, 1), normalised, nn.LeakyReLU(0.2, inplace=True)))
         self.stages = nn.ModuleList(stages)
         self.head = nn.Conv2d(widths[-1], 1, 3, padding=1)
@@ -143,15 +139,3 @@ class FeatureCritic(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Score `(N, C, H, W)` in [0, 1]; returns the last of `features`."""
         return self.features(images)[-1]
-
-
-def _norm(norm: Norm, width: int) -> nn.Module:
-    if norm == "instance":
-        return InstanceNorm(width)
-    if norm == "group":
-        return nn.GroupNorm(gcd(_GROUPS, width), width)
-    if norm == "batch":
-        return nn.BatchNorm2d(width, track_running_stats=False)
-    if norm == "none":
-        return nn.Identity()
-    raise ValueError(f"norm={norm!r} is not known; type instance, group, batch or none")

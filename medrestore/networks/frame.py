@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from medrestore.errors import MedrestoreError
+
 
 def require_images(network: str, images: Tensor, channels: int) -> None:
     """Refuse anything but `(N, channels, H, W)`.
@@ -53,6 +55,24 @@ def upsampled(images: Tensor, scale: int) -> Tensor:
         return images
     size = [scale * side for side in images.shape[-2:]]
     return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
+
+
+def enlargements(network: str, scale: int) -> tuple[int, ...]:
+    """The steps in which a network enlarges: 2 and 3 at once, 4 and 8 in steps of 2.
+
+    Args:
+        network: its name, for the message.
+        scale: output size / input size.
+
+    Raises:
+        MedrestoreError: another scale.
+    """
+    steps = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+    if scale not in steps:
+        raise MedrestoreError(
+            f"{network} enlarges by 2, 3, 4 or 8, found scale={scale}; type degradation.operator.scale=4"
+        )
+    return steps[scale]
 
 
 def clamp_unit(images: Tensor) -> Tensor:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from math import gcd
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
+
+from medrestore.errors import MedrestoreError
+
+Norm = Literal["instance", "group", "batch", "none"]
+_GROUPS = 8  # of group normalisation, where the channels can be divided so
 
 
 class InstanceNorm(nn.Module):
@@ -58,3 +66,24 @@ class PixelLayerNorm(nn.Module):
         variance = centred.square().mean(dim=1, keepdim=True)
         normal = (centred * torch.rsqrt(variance + self.epsilon)).to(features.dtype)
         return normal * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+def critic_norm(norm: Norm, width: int) -> nn.Module:
+    """What a critic puts behind a convolution of `width` channels.
+
+    Args:
+        norm: `instance`; `group` of up to eight groups of channels; `batch` without running statistics; or `none`.
+        width: channels.
+
+    Raises:
+        MedrestoreError: an unknown name.
+    """
+    if norm == "instance":
+        return InstanceNorm(width)
+    if norm == "group":
+        return nn.GroupNorm(gcd(_GROUPS, width), width)
+    if norm == "batch":
+        return nn.BatchNorm2d(width, track_running_stats=False)
+    if norm == "none":
+        return nn.Identity()
+    raise MedrestoreError(f"model.critic.norm={norm!r} is not known; type instance, group, batch or none")

@@ -89,11 +89,26 @@ class AbstractRestorer(pl.LightningModule, ABC):
         Raises:
             MedrestoreError: ten steps in a row were not finite.
         """
+        self._step_in_parts(optimizer, [loss], network)
+
+    def _step_in_parts(
+        self, optimizer: Optimizer, losses: Iterable[Tensor], network: Literal["generator", "critic"]
+    ) -> None:
+        """One step on a sum of losses, such as those of parts of a batch, in the memory of one of them.
+
+        Each is asked for when the gradients of the one before it are taken and its graph is gone.
+
+        Raises:
+            MedrestoreError: ten steps in a row were not finite.
+        """
         optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
+        total = torch.zeros((), device=self.device)
+        for loss in losses:
+            self.manual_backward(loss)
+            total = total + loss.detach()
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = nn.utils.clip_grad_norm_(parameters, self.gradient_clip or float("inf"))
-        if not torch.isfinite(norm + loss.detach()):
+        if not torch.isfinite(norm + total):
             self._skip(network)
             return
         self._skips_in_a_row = 0
@@ -152,13 +167,18 @@ class AbstractRestorer(pl.LightningModule, ABC):
         """Forget the pictures of the last epoch."""
         self.restored_samples = []
 
-    def validation_step(self, batch: Pair, batch_idx: int) -> None:
-        """PSNR and SSIM of a whole validation image, in the way the final evaluation measures them."""
+    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """PSNR and SSIM of a whole image, in the way the final evaluation measures them.
+
+        The first loader's are validation images, `val/psnr`; a second one's are training images, `train/psnr`.
+        """
         with torch.autocast(batch.degraded.device.type, enabled=False):  # as the final evaluation, in float32
             restored = self(batch.degraded).float().clamp(0, 1)
         target = batch.target.float()
-        self.log("val/psnr", psnr(restored, target).mean().float(), on_epoch=True, batch_size=1, sync_dist=True)
+        part = "train" if dataloader_idx else "val"
+        scores = {f"{part}/psnr": psnr(restored, target).mean().float()}
         if min(target.shape[-2:]) >= 11:
-            self.log("val/ssim", ssim(restored, target).mean().float(), on_epoch=True, batch_size=1, sync_dist=True)
-        if batch_idx < self.keep_samples:
+            scores[f"{part}/ssim"] = ssim(restored, target).mean().float()
+        self.log_dict(scores, on_epoch=True, batch_size=1, sync_dist=True, add_dataloader_idx=False)
+        if dataloader_idx == 0 and batch_idx < self.keep_samples:
             self.restored_samples.append((batch.degraded[0].cpu(), restored[0].cpu(), target[0].cpu()))

@@ -16,10 +16,11 @@ from medrestore.config import overlay, plain
 from medrestore.data.catalogue import Item, hashed_group
 from medrestore.data.module import RestorationData
 from medrestore.errors import MedrestoreError
-from medrestore.evaluation.rows import baseline_rows, classical_rows, learned_rows
+from medrestore.evaluation.rows import Rows, make_rows
 from medrestore.evaluation.scoring import MetricSettings, outputs, score_cases
 from medrestore.evaluation.tables import read_conditions
 from medrestore.hardware import accelerator
+from medrestore.judges import proposing_detector
 from medrestore.run import make_data
 from medrestore.run_directory import Run
 from medrestore.study.assemble import PRACTICE_SCENES, Scene, Settings, assemble, make_room
@@ -68,7 +69,9 @@ def build_study(
             f"none of the {len(evaluated)} images of {where.parent} has a truth here: a hidden reference is needed"
         )
     chosen = chosen_items(items, scenes + PRACTICE_SCENES, settings.seed)
-    available = _available(run, config, data, baselines)
+    device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
+    detector = proposing_detector(config.evaluation.detector, data, "test", device)
+    available = make_rows(run, config, data, "test", baselines, detector, device, track)
     rows, shown = chosen_rows(available, methods, data)
     about = config.about
     told = {
@@ -76,6 +79,7 @@ def build_study(
         "budget": str(about.budget or ""),
         "paper": str(about.get("paper") or ""),
         "dataset": str(conditions.get("dataset", "")),
+        "patients": str(conditions.get("patients", "known")),
         "window": str(plain(config.sampling.window)),
         "conditions": str(conditions["hash"]),
         "scale": str(data.degradation.scale),
@@ -129,25 +133,13 @@ def chosen_items(items: Sequence[Item], count: int, seed: int) -> list[Item]:
     return [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])[:count]]
 
 
-def _available(run: Run, config: Any, data: RestorationData, baselines: Sequence[str | Path]) -> list[Method]:
-    device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
-    memory = int(config.evaluation.memory_gb * 2**30)
-    return [
-        *classical_rows(run, config, data, track),
-        *learned_rows(run, memory, device),
-        *baseline_rows(baselines, run, data, "test", memory, device),
-    ]
-
-
-def chosen_rows(
-    available: Sequence[Method], names: Sequence[str] | None, data: RestorationData
-) -> tuple[list[Row], list[Method]]:
+def chosen_rows(available: Rows, names: Sequence[str] | None, data: RestorationData) -> tuple[list[Row], list[Method]]:
     """The rows by name, or those that fit the task; see `build_study`.
 
     Raises:
         MedrestoreError: a name that is not known, or twice.
     """
-    by_name = {method.name: method for method in available}
+    by_name = {method.name: method for method in available.methods}
     if names is not None:
         unknown = [name for name in names if name not in by_name]
         if unknown or not names or len(set(names)) < len(names):
@@ -155,12 +147,13 @@ def chosen_rows(
             raise MedrestoreError(f"methods: {what} of {', '.join(by_name)}")
         shown = [by_name[name] for name in names]
         return [Row(method.name, method.kind, "chosen by name") for method in shown], shown
-    learned = [method for method in available if method.kind == "learned"]
-    reference = next(method for method in available if method.kind == "reference")
-    classical = [method for method in available if method.kind == "classical"]
+    learned = [method for method in available.methods if method.kind == "learned"]
+    reference = next(method for method in available.methods if method.kind == "reference")
+    classical = [method for method in available.methods if method.kind == "classical"]
     if data.degradation.scale > 1:
-        best = best_on_validation([reference, *classical], data)
-        rows = [(best, "best interpolation on validation")]
+        found = available.interpolations
+        best = (reference, "") if found is None else (by_name[found.best], "best interpolation on validation")
+        rows = [best]
     else:
         rows = [(reference, "as degraded")]
         learned = [method for method in learned if method.name != "pretrained"]
@@ -182,7 +175,7 @@ def best_on_validation(methods: Sequence[Method], data: RestorationData) -> Meth
 
 def _scenes(data: RestorationData, items: Any, methods: Sequence[Method]) -> Iterator[Scene]:
     for item in items:
-        case = data.case(item, annotated=False)
+        case = data.case(item)
         if case.target is None:
             continue
         pictures = {out.method.name: eight_bit(out.image.cpu().numpy()) for out in outputs(case, methods)}

@@ -89,7 +89,7 @@ class Study:
         seed: of scenes, orders and repeats.
         created: date and time.
         version: of the package.
-        run: experiment, paper, budget, dataset, window and conditions hash of the evaluation, and the crop.
+        run: experiment, paper, budget, dataset, patients, window and conditions hash of the evaluation, and the crop.
         rows: the methods, the hidden reference last.
         plan: how a session goes.
         stimuli: the pictures.

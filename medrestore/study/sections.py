@@ -193,6 +193,8 @@ def _plan(found: Analysis) -> Section:
         f"{run.get('experiment') or 'a run'} ({run.get('budget') or 'no'} budget), conditions "
         f"{run.get('conditions', '')[:12]}.",
     ]
+    if run.get("patients", "known") != "known":
+        lines.append(f"Patients {run['patients']}: every such image is its own group.")
     if run.get("crop", "none") != "none":
         lines.append(f"Pictures larger than {run['crop']} pixels were cut to their middle, never resized.")
     return Section("How it was done", lines)

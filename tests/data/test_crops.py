@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import torch
 from torch import Tensor
 
 from medrestore.data.catalogue import Catalogue, Item
-from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops, cut
+from medrestore.data.crop_settings import CropSettings
+from medrestore.data.crops import PairedCrops, UnpairedCrops
+from medrestore.data.cutting import cut
 from medrestore.data.store import ImageStore
 from medrestore.degradations import Downsample, FocalBlur, Identity, Parameters, blur
 from medrestore.errors import MedrestoreError
@@ -27,9 +31,13 @@ class Fake:
     name = "fake"
 
     def __init__(
-        self, size: tuple[int, int] = (40, 44), unit: Unit = "intensity", broken: set[int] | None = None
+        self,
+        size: tuple[int, int] = (40, 44),
+        unit: Unit = "intensity",
+        broken: set[int] | None = None,
+        marked: dict[int, tuple[slice, slice]] | None = None,
     ) -> None:
-        self.size, self.unit, self.broken = size, unit, broken or set()
+        self.size, self.unit, self.broken, self.marked = size, unit, broken or set(), marked or {}
         self.loads = 0
 
     def catalogue(self) -> Catalogue:
@@ -48,7 +56,12 @@ class Fake:
         return None
 
     def load_mask(self, wanted: Item) -> Tensor | None:
-        return None
+        number = int(wanted.key, 16)
+        if number not in self.marked:
+            return None
+        mask = torch.zeros(1, *self.size, dtype=torch.bool)
+        mask[0, self.marked[number][0], self.marked[number][1]] = True
+        return mask
 
     def annotations(self, wanted: Item) -> dict[str, Tensor | str]:
         return {}
@@ -174,11 +187,85 @@ def test_fill_lists_what_cannot_be_read() -> None:
 def test_unpaired_sources_never_meet_their_own_truth() -> None:
     store = ImageStore(Fake(), 3, 10**9)
     data = UnpairedCrops(store, [item(n) for n in range(6)], FocalBlur(), settings())
-    assert not {i.group for i in data.sources} & {i.group for i in data.targets}
+    assert data.made and not data.sources and not {i.group for i in data.made} & {i.group for i in data.targets}
     sample = data[0, 1]
     assert sample.source.shape == sample.reference.shape == (3, 16, 16)
     with pytest.raises(MedrestoreError, match="two domains"):
         UnpairedCrops(store, [item(0, "source")], FocalBlur(), settings())
+
+
+def test_a_share_of_the_sources_is_made_of_sharp_images() -> None:
+    """Images degraded by nature are shown as they are; those made of sharp ones are of groups that are no reference."""
+    store = ImageStore(Fake(), 3, 10**9)
+    items = [item(n, "source" if n < 4 else "target") for n in range(12)]
+    shrunk = settings(crop=40, flips=False)  # a crop of an image degraded by nature is a piece of it
+
+    def natural(data: UnpairedCrops, index: int) -> bool:
+        sample = data[0, index]
+        places = store.get(items[int(sample.key)])[0].pixels.unfold(1, 40, 1).unfold(2, 40, 1)
+        return bool((places == sample.source[:, None, None]).flatten(3).all(-1).all(0).any())
+
+    for share, least, most in ((0.0, 1.0, 1.0), (0.5, 0.35, 0.65), (1.0, 0.0, 0.0)):
+        data = UnpairedCrops(store, items, FocalBlur(), replace(shrunk, synthetic_sources=share, crops_per_image=25))
+        assert bool(data.made) == (share > 0) and len(data.sources) == 4
+        assert not {i.group for i in data.made} & {i.group for i in data.targets}
+        assert least <= sum(natural(data, index) for index in range(len(data))) / len(data) <= most
+    with pytest.raises(MedrestoreError, match=r"share from 0 to 1, found 2; type sampling\.synthetic_sources=0\.5"):
+        settings(synthetic_sources=2)
+
+
+MARKED = {1: (slice(3, 9), slice(30, 36)), 4: (slice(20, 40), slice(0, 25))}  # one fits into a crop, one does not
+
+
+def contains(data: PairedCrops, epoch: int, index: int) -> bool:
+    """Whether a crop holds the marked part of its image, or lies in it."""
+    pair = data[epoch, index]
+    image = data.items[int(pair.key)]
+    top, left = _find(data._cropper.store.get(image)[0].pixels, pair.target)
+    inside = []
+    for start, part in zip((top, left), MARKED[int(image.key, 16)], strict=True):
+        holds = start <= part.start and part.stop <= start + 16
+        inside.append(holds or (part.start <= start and start + 16 <= part.stop))
+    return all(inside)
+
+
+def test_focus_shows_marked_images_alone_with_crops_that_hold_what_is_marked() -> None:
+    data = paired(Identity(), Fake(marked=MARKED), focus="region", crops_per_image=10)
+    assert [int(item.key, 16) for item in data.items] == [1, 4] and len(data) == 20
+    assert all(contains(data, epoch, index) for epoch in range(2) for index in range(20))
+    plain = paired(Identity(), Fake(marked=MARKED), crops_per_image=4)
+    assert torch.equal(plain[0, 5].target, paired(Identity(), crops_per_image=4)[0, 5].target)
+
+
+def test_a_share_of_the_crops_is_focused() -> None:
+    data = paired(Identity(), Fake(marked={1: MARKED[1]}), focus="region", focus_share=0.5, crops_per_image=120)
+    share = sum(contains(data, 0, index) for index in range(120)) / 120
+    assert 0.5 < share < 0.75  # half of them, and those that hold it by chance: 11 * 10 of 25 * 29 places
+
+
+def test_a_smaller_image_has_a_smaller_region() -> None:
+    data = paired(Identity(), Fake((80, 88), marked=MARKED), focus="region", shrink=2.0, crops_per_image=30)
+    assert len(data._cropper.store.region_boxes(item(1))) == 1
+    assert all(data[0, index].target.shape == (3, 16, 16) for index in range(60))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"focus": "lesion"}, "sampling.focus=lesion is not known; type sampling.focus=region, or null"),
+        ({"focus": "region", "focus_share": 0}, "sampling.focus_share=0 is no share of the crops"),
+        ({"focus": "region"}, "in none of the 6 training images of fake a region is marked; type sampling.focus=null"),
+    ],
+)
+def test_a_focus_that_cannot_be_is_one_line(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(MedrestoreError, match=told) as error:
+        paired(**changes)
+    assert "\n" not in str(error.value)
+
+
+def test_unpaired_schemes_have_no_focus() -> None:
+    with pytest.raises(MedrestoreError, match=r"sampling\.focus needs pairs"):
+        UnpairedCrops(ImageStore(Fake(), 3, 0), [item(0)], Identity(), settings(focus="region"))
 
 
 @pytest.mark.parametrize(("top", "left"), [(-5, -3), (30, 2), (-40, 60)])

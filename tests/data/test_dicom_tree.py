@@ -26,7 +26,7 @@ from pydicom.uid import (
 from medrestore import imaging
 from medrestore.data.audit import audit
 from medrestore.data.catalogue import hashed_group
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.folders import FolderSource
 from medrestore.data.module import LoaderSettings, RestorationData
 from medrestore.data.pairs import FolderPairs

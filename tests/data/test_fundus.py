@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn_eyes import retina, save
 from PIL import Image
 
 from medrestore.data import FundusSource
@@ -31,24 +32,6 @@ def drawing(path: Path, marked: np.ndarray | None = None, side: int = 100) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     marked = np.zeros((side, side), bool) if marked is None else marked
     Image.fromarray((255 * marked).astype(np.uint8)).save(path)
-
-
-def retina(shift: tuple[int, int] = (0, 0), veil: float = 0.0, side: int = 128, seed: int = 0) -> np.ndarray:
-    """A textured disc, (side, side, 3) in [0, 1]; the retina moves under the camera's field."""
-    random = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
-    waves = random.uniform(0.15, 0.7, 60)[:, None, None]
-    turn, phase = random.uniform(0, 2 * np.pi, (2, 60, 1, 1))
-    along = np.sin(turn) * (rows - shift[0]) + np.cos(turn) * (columns - shift[1])
-    texture = 0.5 + 0.05 * np.cos(waves * along + phase).sum(0) / 2
-    field = rows**2 + columns**2 <= (0.45 * side) ** 2
-    picture = np.stack([0.9 * texture, 0.6 * texture, 0.2 * texture], -1) * (1 - veil) + veil * 0.6
-    return np.clip(picture, 0, 1) * field[..., None]
-
-
-def save(path: Path, picture: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((255 * picture).round().astype(np.uint8)).save(path)
 
 
 def listed(**source: object) -> tuple[FundusSource, dict[str, Item], Catalogue]:

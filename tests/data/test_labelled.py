@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medrestore.data.catalogue import Catalogue, Item
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.labelled import (
     Boxed,
     LabelledCrops,

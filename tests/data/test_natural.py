@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from medrestore.data.catalogue import Item, item_key
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.folders import FolderSource
 from medrestore.data.module import LoaderSettings, RestorationData
 from medrestore.data.natural import is_colour

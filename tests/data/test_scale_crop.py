@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from medrestore.data.catalogue import Catalogue, Item
-from medrestore.data.crops import CropSettings, PairedCrops, UnpairedCrops
+from medrestore.data.crop_settings import CropSettings
+from medrestore.data.crops import PairedCrops, UnpairedCrops
 from medrestore.data.scale_crop import ScaleCrop, resized, resized_mask, scale_crop_of
 from medrestore.data.seeding import generator_of
 from medrestore.data.store import ImageStore

@@ -156,9 +156,7 @@ def test_one_size_is_kept_and_only_its_images_count(root: Path) -> None:
     data = data_of(root, None, Screening(size=64))
     assert names(data, "train") == {"a/60", "b/90"}
     assert "it keeps 64 x 64 pixels and a pixel difference" in data.catalogue.notes[-1]
-    with pytest.raises(
-        MedrestoreError, match=r"no training image of 16 x 16 pixels .* but 5 readable ones: 64 x 64 \("
-    ):
+    with pytest.raises(MedrestoreError, match=r"no training image of 16 x 16 .* but 5 readable ones: 64 x 64 \("):
         data_of(root, None, Screening(size=[16, 16]))
 
 
@@ -189,9 +187,7 @@ def test_a_part_left_without_images_is_refused(root: Path, tmp_path: Path) -> No
     for patient in "cd":
         for path in (root / patient).iterdir():
             waves(path, 1)
-    with pytest.raises(
-        MedrestoreError, match=r"none of 4 images in the val part; it keeps .*; type a smaller"
-    ) as error:
+    with pytest.raises(MedrestoreError, match=r"none of 4 images in the val part; it keeps .* type a sm") as error:
         data_of(root, tmp_path / "run/split.csv")
     assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
     for path in root.rglob("*.png"):

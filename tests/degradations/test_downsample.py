@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from medrestore.degradations import Downsample
+from medrestore.degradations import Downsample, Sensor
 from medrestore.degradations.downsample import Kind
 from medrestore.errors import MedrestoreError
 
@@ -91,3 +91,28 @@ def test_wrong_arguments_are_refused() -> None:
         Downsample(2, "nearest")  # pyright: ignore[reportArgumentType]
     with pytest.raises(MedrestoreError, match="9 x 8 does not divide by scale=2"):
         shrink(random_image(1, 9, 8), 2, "area")
+
+
+@pytest.mark.parametrize(
+    ("operator", "said"),
+    [
+        (
+            Downsample(4),
+            "x4, bicubic (a = -0.5) stretched by 4, which antialiases, pixel centres as align_corners=False, borders "
+            "mirrored about the edge pixel, no noise or rounding",
+        ),
+        (
+            Downsample(2, "area", Sensor(gaussian=0.01, bits=8)),
+            "x2, mean of blocks of 2 x 2 pixels, which antialiases, pixel centres as align_corners=False, no borders, "
+            "then noise of 0.01, rounding to 8 bits",
+        ),
+        (
+            Downsample(3, "gaussian"),
+            "x3, Gaussian of sigma 1.2 px against aliasing, then decimation, pixel centres as align_corners=False, "
+            "borders mirrored about the edge pixel, no noise or rounding",
+        ),
+    ],
+    ids=["bicubic", "area", "gaussian"],
+)
+def test_a_table_can_say_how_images_were_shrunk(operator: Downsample, said: str) -> None:
+    assert operator.convention == said

@@ -4,7 +4,6 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import torch
 from PIL import Image as PillowImage
 from torch import Tensor
@@ -104,23 +103,6 @@ def test_registered_pairs_are_scored_as_they_are() -> None:
     assert PillowImage.open(io.BytesIO(data)).width == 3 * SIDE + 2 * 2
 
 
-def test_a_pair_that_is_not_registered_is_registered_first() -> None:
-    whole = eye(1, SIDE + 20)
-    sharp = whole[:, 10 : 10 + SIDE, 10 : 10 + SIDE]
-    elsewhere = whole[:, 6 : 6 + SIDE, 13 : 13 + SIDE]  # what is at (y, x) lies at (y + 4, x - 3) here
-    one = case(1, clouded(sharp), elsewhere)
-    scores, finding = judged([one])
-    values = {(score.method, score.metric): score.value for score in scores}
-    inner = (slice(None), slice(8, -8), slice(8, -8))
-    in_place = float(psnr(clouded(sharp)[inner][None], sharp[inner][None]))
-    assert values["identity", "before_after/psnr"] == pytest.approx(in_place, abs=0.5)
-    assert float(psnr(clouded(sharp)[None], elsewhere[None])) < in_place - 1.5
-    shown = section(finding)
-    down, right = (float(part) for part in shown.tables[1].rows[0][1].split(","))
-    assert down == pytest.approx(4, abs=0.3) and right == pytest.approx(-3, abs=0.3)
-    assert "1 were registered for it" in shown.lines[0]
-
-
 def test_synthetic_cataract_is_told_apart() -> None:
     full = [
         Score(name, key, f"g-{key}", metric, value)
@@ -146,13 +128,14 @@ def test_synthetic_cataract_is_told_apart() -> None:
     assert {metric for _, metric in named} == {"synthetic/psnr", "synthetic/ssim"}
 
 
-def test_photographs_of_two_eyes_are_listed_and_not_scored() -> None:
-    scores, finding = judged([case(1, clouded(eye(1)), eye(2)), case(2, eye(2), torch.rand(3, 40, 40))])
-    assert scores == []
-    said = " ".join(section(finding).lines)
-    assert "2 could not be registered" in said and "k1 is not scored: the two photographs cannot be registered" in said
-    assert "k2 is not scored: the photographs measure (96, 96) and (40, 40)" in said
-    assert section(finding).tables == []
+def test_pairs_that_nobody_registered_are_counted_and_not_scored() -> None:
+    loose = [case(number, clouded(eye(number)), eye(number)) for number in (1, 2)]
+    scores, finding = judged(loose)
+    assert scores == [] and section(finding).tables == ()
+    assert section(finding).lines[0].startswith("2 pairs are in the table of all images as their files are; if they")
+    scores, finding = judged([registered(0), *loose])
+    assert {score.key for score in scores} == {"k0"}
+    assert "type dataset=fundus dataset.before=DIR dataset.after=DIR" in section(finding).lines[-1]
 
 
 def test_nothing_without_a_real_pair() -> None:

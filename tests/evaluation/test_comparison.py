@@ -401,6 +401,46 @@ def test_our_rows_stand_beside_the_papers(tmp_path: Path) -> None:
     assert said["scores"] == "whole images, PSNR peak 1, SSIM 11 x 11; LPIPS on a random backbone"
 
 
+def sr_values(restored: float, **others: float) -> dict[str, dict[str, list[float]]]:
+    """Interpolations with other scores on validation than on test images, and both stages."""
+    tested = {"identity": 10.0, "nearest": 27.0, "bilinear": 28.0, "bicubic": 29.0, "pretrained": 31.0, **others}
+    values = {name: {"psnr": [value] * 6} for name, value in {**tested, "restored": restored}.items()}
+    for name in ("nearest", "bilinear", "bicubic"):
+        values[name]["validation/psnr"] = [tested[name] + 0.5] * 6
+    return values
+
+
+def test_interpolations_on_validation_and_both_stages_stand_beside_s5(tmp_path: Path) -> None:
+    about = {"experiment": "brain_sr", "budget": "quick", "paper": "S5", "variant": None}
+    run = judged_run(tmp_path / "a", sr_values(30.0), config={"about": about})
+    section = compare_runs(str(run)).sections[-1]
+    validation, test, _ = section.tables
+    assert [row[:4] for row in validation.rows] == [
+        ["nearest neighbour", "nearest", "29.27", "27.50"],
+        ["bilinear", "bilinear", "30.72", "28.50"],
+        ["bicubic", "bicubic", "32.19", "29.50"],
+    ]
+    assert [row[:4] for row in test.rows] == [
+        ["bicubic", "bicubic", "32.19", "29.00"],
+        ["SR-ResNet", "brain_sr, pretrained", "34.67", "31.00"],
+        ["SRGAN", "brain_sr", "30.42", "30.00"],
+    ]
+    assert "cannot be subtracted" in section.lines[1] and any("x5" in line for line in section.lines)
+
+
+def test_a_lesion_focused_row_belongs_to_the_run_that_was_trained_so(tmp_path: Path) -> None:
+    about = {"experiment": "brain_sr", "budget": "quick", "paper": None, "variant": None}
+    first = judged_run(tmp_path / "a", sr_values(30.0, lesion_focused=29.5), config={"about": about})
+    assert "lesion_focused" in [line.name for line in compare_runs(str(first)).lines]
+    focused = {"about": {**about, "variant": "focused"}, "sampling.focus": "region"}
+    judged_run(tmp_path / "b", sr_values(28.0, lesion_focused=29.5), config=focused)
+    names = [line.name for line in compare_runs(str(tmp_path)).lines]
+    assert names[-5:] == [
+        "brain_sr, pretrained", "brain_sr", "focused, pretrained", "focused", "focused, lesion_focused",
+    ]  # fmt: skip
+    assert "lesion_focused" not in names
+
+
 def test_a_single_street_model_is_all_three(tmp_path: Path) -> None:
     run = psnr_run(tmp_path / "a", 25.0)
     rows = compare_runs(str(run)).sections[-1].tables[0].rows

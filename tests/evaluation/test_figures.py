@@ -154,6 +154,20 @@ def test_curves_draw_the_mean_of_each_epoch(tmp_path):
     assert other is not None and _decoded(other).shape[1] < _decoded(curves(sparse)).shape[1]
 
 
+def test_scores_of_training_images_stand_beside_those_of_validation(tmp_path):
+    both = tmp_path / "metrics.csv"
+    both.write_text("epoch,step,train/psnr,val/psnr\n0,0,31.0,30.0\n1,1,33.0,31.0\n2,2,34.0,30.5\n")
+    alone = tmp_path / "alone.csv"
+    alone.write_text("epoch,step,val/psnr\n0,0,30.0\n1,1,31.0\n2,2,30.5\n")
+    drawn, single = _decoded(curves(both)), _decoded(curves(alone))
+    assert drawn.shape == single.shape  # one panel
+    orange, blue = (
+        (abs(drawn.astype(int) - colour).max(axis=2) < 20).nonzero() for colour in ((213, 94, 0), (0, 114, 178))
+    )
+    assert orange[0].size > 100 and blue[0].size > 100
+    assert orange[0].mean() < blue[0].mean()  # the training images' curve lies above
+
+
 def test_step_and_epoch_columns_of_one_quantity_are_drawn_once(tmp_path):
     both = tmp_path / "metrics.csv"
     both.write_text("epoch,step,train/g/l1_step,train/g/l1_epoch\n0,0,9.0,\n0,1,,5.0\n1,2,3.0,\n1,3,,4.0\n")

@@ -18,7 +18,8 @@ from medrestore.evaluation import no_reference_pictures
 from medrestore.evaluation.assessment import Context, Finding
 from medrestore.evaluation.case_kinds import kind_of
 from medrestore.evaluation.domain_model import fit_to
-from medrestore.evaluation.no_reference import MODEL_FILE, NoReference
+from medrestore.evaluation.no_reference import NoReference
+from medrestore.evaluation.no_reference_models import MODEL_FILE
 from medrestore.evaluation.no_reference_pictures import Panels, field_centre, least_natural, repainted
 from medrestore.evaluation.noise_control import noisy
 from medrestore.evaluation.statistics import Score
@@ -176,9 +177,9 @@ def test_the_fitted_model_is_that_of_all_blocks_of_the_training_images(tmp_path:
     assert model.block == 32 and model.about["images"] == 24 and model.about["blocks"] == len(features) >= 100
     torch.testing.assert_close(model.mean, features.mean(0))
     torch.testing.assert_close(model.covariance, torch.cov(features.T))
-    with pytest.raises(MedrestoreError, match=r"^99 blocks of 32 px in 11 sharp training images are too few .* type "):
+    with pytest.raises(MedrestoreError, match=r"^99 usable blocks of 32 px in 11 sharp images are too few .* type "):
         fit_to(lambda: iter(images[::2][:11]))
-    with pytest.raises(MedrestoreError, match=r"^0 blocks"):
+    with pytest.raises(MedrestoreError, match=r"^0 usable blocks"):
         fit_to(lambda: iter([]))
 
 

@@ -13,16 +13,18 @@ from finished_runs import CERVIX, CT, finished_judge, finished_run
 from omegaconf import OmegaConf
 
 from medrestore.checkpoint import load_generator, save_generator
-from medrestore.classical import Method
+from medrestore.classical import Identity, Method
 from medrestore.config import build, plain
 from medrestore.data.module import Part, RestorationData
 from medrestore.errors import MedrestoreError
+from medrestore.evaluation.lesion_focus import Focus, LesionFocused
 from medrestore.evaluation.rows import baseline_rows, classical_rows, learned_rows
 from medrestore.run import make_data
 from medrestore.run_directory import Run
 
 CPU = torch.device("cpu")
 MEMORY = 2**28
+FOCUS = Focus(Identity())
 
 
 def cervix(directory: Path, *overrides: str) -> Run:
@@ -34,12 +36,12 @@ def data_of(run: Run) -> RestorationData:
 
 
 def rows_of(run: Run, *others: Run, part: Part = "test") -> list[Method]:
-    return baseline_rows([other.directory for other in others], run, data_of(run), part, MEMORY, CPU)
+    return baseline_rows([other.directory for other in others], run, data_of(run), part, MEMORY, CPU, FOCUS)
 
 
 def refused(run: Run, other: Path, part: Part = "test") -> str:
     with pytest.raises(MedrestoreError) as error:
-        baseline_rows([other], run, data_of(run), part, MEMORY, CPU)
+        baseline_rows([other], run, data_of(run), part, MEMORY, CPU, FOCUS)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -146,9 +148,9 @@ def test_what_restores_nothing_is_no_baseline(tmp_path: Path) -> None:
 
 def test_the_runs_own_rows(tmp_path: Path) -> None:
     run = cervix(tmp_path / "run")
-    assert [row.name for row in learned_rows(run, MEMORY, CPU)] == ["restored"]
+    assert [row.name for row in learned_rows(run, MEMORY, CPU, FOCUS)] == ["restored"]
     shutil.copy(run.directory / "generator.safetensors", run.directory / "pretrained.safetensors")
-    assert [row.name for row in learned_rows(run, MEMORY, CPU)] == ["pretrained", "restored"]
+    assert [row.name for row in learned_rows(run, MEMORY, CPU, FOCUS)] == ["pretrained", "restored"]
 
 
 def test_classical_rows_are_tuned_once(tmp_path: Path) -> None:
@@ -169,3 +171,12 @@ def test_an_experiment_may_list_its_classical_rows(tmp_path: Path) -> None:
     run = cervix(tmp_path / "run", "evaluation.classical={}", clahe)
     rows = classical_rows(run, run.config, data_of(run), lambda items, _: items)
     assert [(row.name, row.kind) for row in rows] == [("identity", "reference"), ("clahe", "classical")]
+
+
+def test_a_model_of_marked_regions_restores_them_alone_and_is_told_by_its_configuration(tmp_path: Path) -> None:
+    run, focused = cervix(tmp_path / "run"), cervix(tmp_path / "focused", "sampling.focus=region")
+    first, second, plain_row = rows_of(run, focused, focused, cervix(tmp_path / "plain"))
+    assert [first.name, second.name, plain_row.name] == ["lesion_focused", "lesion_focused 2", "cervix_deblur"]
+    assert isinstance(first, LesionFocused) and not isinstance(plain_row, LesionFocused)
+    own = learned_rows(focused, MEMORY, CPU, FOCUS)
+    assert [row.name for row in own] == ["restored", "lesion_focused"] and own[1].kind == "learned"

@@ -24,7 +24,10 @@ from medrestore.evaluation.tables import (
     write_summary,
 )
 
-KINDS = {"identity": "reference", "unsharp": "classical", "wiener_oracle": "oracle", "restored": "learned"}
+KINDS = {
+    **{"identity": "reference", "unsharp": "classical", "wiener": "classical"},
+    **{"wiener_oracle": "oracle", "restored": "learned"},
+}
 ROWS = [
     Summary("identity", "reference", "psnr", 28.291, 2.756, 27.804, 28.777, 32, 0, None, None),
     Summary("identity", "reference", "ssim", 0.91234, 0.04, 0.9, 0.92, 32, 0, None, None),
@@ -153,14 +156,14 @@ def test_markdown_table():
     assert lines[4] == "| a\\|b | learned | not available |  |"
 
 
-def _verdict(means, *, groups=12, metric="psnr", wobble=0.1):
+def _verdict(means, *, groups=12, metric="psnr", wobble=0.1, rival=None):
     """A verdict on images whose methods differ by constants, up to a small wobble of the trained row."""
     scores = []
     for index in range(groups):
         for method, mean in means.items():
             value = mean + 0.01 * index + (wobble * (-1) ** index if method == "restored" else 0.0)
             scores.append(Score(method, f"k{index}", f"g{index}", metric, value))
-    return verdict(summarise(scores, KINDS, "identity"), scores, reference="identity", metric=metric)
+    return verdict(summarise(scores, KINDS, "identity"), scores, reference="identity", metric=metric, rival=rival)
 
 
 def test_verdict_better():
@@ -189,6 +192,15 @@ def test_verdict_says_when_nothing_is_shown():
     assert second == "There is no classical row to compare with."
     (first, _) = _verdict({"identity": 30.0, "restored": 33.0}, groups=5)
     assert "do not support a difference (p = 0.062" in first and "with 5 groups p cannot fall below 0.062" in first
+
+
+def test_verdict_against_the_row_that_validation_chose():
+    rows = {"identity": 30.0, "unsharp": 32.0, "wiener": 31.0, "restored": 33.0}
+    first, second = _verdict(rows, rival="wiener")
+    assert "better than the reference row 'identity' by 3.00 dB" in first
+    assert "better than the row 'wiener', the best on validation, by 2.00 dB" in second
+    (only,) = _verdict(rows, rival="identity")
+    assert "better than the reference row 'identity', the best on validation, by 3.00 dB" in only
 
 
 def test_verdict_with_too_few_groups():

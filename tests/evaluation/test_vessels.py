@@ -14,7 +14,7 @@ from PIL import Image
 from skimage.filters import frangi
 
 from medrestore.data.samples import Case
-from medrestore.data.vessel_truth import LONGEST, Fundus, at_working_size, moved
+from medrestore.data.vessel_truth import LONGEST, Fundus, at_working_size
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.assessment import SHARP, Context
 from medrestore.evaluation.detection_statistics import auc
@@ -327,33 +327,18 @@ def test_nothing_to_compare_with():
         assessment.observe(case("k", "g", painted(tube()), vessels=TRUTH[:, :40]), {"identity": painted(tube())})
 
 
-def test_an_eye_that_moved_is_held_against_its_vessels_where_they_are_now():
-    motion = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 6.0]], dtype=torch.float64)  # six pixels down
-    lower = tube(slice(29, 32))
-    assert torch.equal(moved(TRUTH, motion)[0], torch.from_numpy(lower))
-    turn = torch.tensor([[0.0, -1.0, SIDE - 1.0], [1.0, 0.0, 0.0]], dtype=torch.float64)
-    one = torch.zeros(1, SIDE, SIDE, dtype=torch.bool)
-    one[0, 10, 40] = True  # x 40, y 10 goes to x 37, y 40
-    assert moved(one, turn).nonzero().tolist() == [[0, 40, 37]]
-    rows = {"identity": painted(lower), "restored": painted(lower)}
-    scores = begun(Dark()).observe(case("k", "g", painted(tube()), vessels=TRUTH, motion=motion), rows)
-    found = {(score.method, score.metric): score.value for score in scores}
-    for name in (SHARP, "identity"):
-        assert found[name, "vessels/dice"] == found[name, "vessels/followed"] == 1 and not found[name, "vessels/broken"]
-
-
 def test_pictures_keep_the_worst_and_the_most_inventive():
     kept = VesselPictures()
     image, vessels = torch.zeros(3, 4, 6), torch.zeros(4, 6, dtype=torch.bool)
     for key, dice, invented in (("a", 0.8, 0.1), ("b", 0.5, 0.2), ("c", 0.6, 0.7), ("d", math.nan, math.nan)):
-        kept.add(key, dice, invented, [image], [vessels], [vessels])
+        kept.add(key, dice, invented, [image], [vessels], vessels)
     assert [(one.key, one.value) for one in kept.chosen()] == [("b", 0.5), ("c", 0.7)]
 
 
 def test_invented_vessels_have_a_colour_of_their_own():
     found, true = torch.zeros(16, 24, dtype=torch.bool), torch.zeros(16, 24, dtype=torch.bool)
     found[:, :16], true[:, 8:] = True, True  # invented, found, missed
-    pixels = np.asarray(Image.open(io.BytesIO(overlay([torch.ones(3, 16, 24)], [found], [true])))).astype(int)
+    pixels = np.asarray(Image.open(io.BytesIO(overlay([torch.ones(3, 16, 24)], [found], true)))).astype(int)
     assert pixels.shape == (32, 24, 3) and (pixels[4, 12] > 250).all()
     for column, colour in ((3, (214, 94, 0)), (12, (0, 158, 115)), (20, (87, 181, 232))):
         assert np.abs(pixels[24, column] - colour).max() < 8

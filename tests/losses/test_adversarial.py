@@ -6,7 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medrestore.losses import CrossEntropy, LeastSquares, Wasserstein
+from medrestore.losses import (
+    CrossEntropy,
+    LeastSquares,
+    Wasserstein,
+    relativistic_critic_loss,
+    relativistic_generator_loss,
+)
 
 REAL, FAKE = torch.tensor([2.0, -1.0]), torch.tensor([3.0, -1.0])
 
@@ -39,6 +45,16 @@ def test_cross_entropy_is_torchs_on_logits_and_safe_far_out() -> None:
     expected = F.binary_cross_entropy_with_logits(real, ones) + F.binary_cross_entropy_with_logits(fake, zeros)
     torch.testing.assert_close(CrossEntropy().critic(real, fake), expected)
     torch.testing.assert_close(CrossEntropy().generator(fake), F.binary_cross_entropy_with_logits(fake, ones))
+
+
+def test_relativistic_average_by_hand() -> None:
+    # real 2, -1 against the fake ones' mean 1; fake 3, -1 against the real ones' mean 0.5
+    real, fake = (1.0, -2.0), (2.5, -1.5)
+    critic = sum(softplus(-r) for r in real) / 2 + sum(softplus(f) for f in fake) / 2
+    generator = sum(softplus(r) for r in real) / 2 + sum(softplus(-f) for f in fake) / 2
+    assert relativistic_critic_loss(REAL, FAKE).item() == pytest.approx(critic, rel=1e-6)
+    assert relativistic_generator_loss(REAL, FAKE).item() == pytest.approx(generator, rel=1e-6)
+    torch.testing.assert_close(relativistic_critic_loss(REAL + 9, FAKE + 9), relativistic_critic_loss(REAL, FAKE))
 
 
 @pytest.mark.parametrize("pair", [Wasserstein(), LeastSquares(), CrossEntropy()])

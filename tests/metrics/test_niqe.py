@@ -1,11 +1,12 @@
 import math
-import time
 
 import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.special
 import torch
+from natural_scores import niqe_model as model
+from natural_scores import picture
 from numpy.typing import NDArray
 
 from medrestore.errors import MedrestoreError
@@ -14,22 +15,6 @@ from medrestore.metrics.niqe import niqe_block_for, niqe_blocks, niqe_model_of, 
 
 Array = NDArray[np.float64]
 BLOCK = 16
-
-
-def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> torch.Tensor:
-    """Texture everywhere, of another strength and grain from place to place."""
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    rough = scipy.ndimage.gaussian_filter(random.normal(0, 1, (height, width)), 0.8)
-    grey = 0.5 + 0.2 * np.sin(x / 5) * np.cos(y / 7) + 0.15 * rough * (0.3 + y / height) + 0.02 * rough**2
-    return torch.from_numpy(np.clip(np.stack([grey * scale for scale in (1.0, 0.8, 0.9)[:channels]]), 0, 1))[None]
-
-
-def model(seed: int = 1, block: int = BLOCK) -> NiqeModel:
-    random = np.random.default_rng(seed)
-    root = random.normal(0, 0.2, (36, 50))
-    covariance = torch.from_numpy(root @ root.T)
-    return NiqeModel(torch.from_numpy(random.uniform(0.1, 1, 36)), (covariance + covariance.T) / 2, block)
 
 
 def shape_of(values: Array) -> tuple[float, float, float]:
@@ -210,30 +195,3 @@ def test_wrong_input_is_named() -> None:
         niqe(image, params=model(), mask=torch.ones(1, 1, 32, 32))
     with pytest.raises(ValueError, match="mask must be bool"):
         niqe(image, params=model(), mask=torch.ones(2, 1, 32, 32, dtype=torch.bool))
-
-
-def test_class_averages_images_with_a_score() -> None:
-    images = torch.cat([picture(48, 48, seed=seed) for seed in range(3)])
-    metric = NIQE(model())
-    metric.update(images[:2])
-    metric.update(torch.cat([images[2:], torch.zeros_like(images[2:])]))
-    assert float(metric.compute()) == pytest.approx(float(niqe(images, params=model()).mean()), rel=1e-9)
-    assert metric.higher_is_better is False
-
-
-def test_a_large_image_takes_under_a_second() -> None:
-    image = picture(1024, 1024).float()
-    niqe(image[..., :192, :192], params=model(block=96))
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()  # of this process alone: other jobs on the machine do not count
-        niqe(image, params=model(block=96))
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 1
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_equal_on_a_gpu() -> None:
-    image = picture(90, 75)
-    found = niqe(image.cuda(), params=model())
-    assert found.is_cuda and float(found) == pytest.approx(float(niqe(image, params=model())), rel=1e-6)

@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 import torch
 
+from medrestore.errors import MedrestoreError
 from medrestore.networks import FeatureCritic, PatchCritic
 
 
@@ -86,7 +87,7 @@ def test_only_batch_norm_mixes_samples(norm: str, mixes: bool) -> None:
 
 
 def test_unknown_norm_is_refused() -> None:
-    with pytest.raises(ValueError, match="type instance, group, batch or none"):
+    with pytest.raises(MedrestoreError, match="type instance, group, batch or none"):
         PatchCritic(norm="layer")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="type 1 or 2"):
         PatchCritic(padding=0)  # type: ignore[arg-type]

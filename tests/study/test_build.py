@@ -14,8 +14,10 @@ import torch
 from finished_runs import finished_run
 from PIL import Image
 
-from medrestore.classical import Bicubic, Bilinear, Nearest
+from medrestore.classical import Bicubic, Nearest
 from medrestore.errors import MedrestoreError
+from medrestore.evaluation.interpolations import Interpolations
+from medrestore.evaluation.rows import Rows
 from medrestore.evaluation.tables import write_conditions
 from medrestore.run import make_data
 from medrestore.run_directory import Run
@@ -83,21 +85,15 @@ def test_named_rows(run: Run, tmp_path: Path) -> None:
         build_study(run, tmp_path / "t", SETTINGS, scenes=3, methods=["restord"])
 
 
-def test_super_resolution_shows_the_best_interpolation_and_both_stages() -> None:
-    smooth = torch.linspace(0, 1, 32)[None, None].expand(1, 32, 32).contiguous()
-    cases: list[Any] = [
-        SimpleNamespace(key="a", group="a", degraded=smooth[:, ::2, ::2], target=smooth, mask=None, kernel=None)
-    ]
-    data: Any = SimpleNamespace(degradation=SimpleNamespace(scale=2), cases=lambda part, most: iter(cases))
+def test_super_resolution_without_a_choice_shows_the_reference() -> None:
+    data: Any = SimpleNamespace(degradation=SimpleNamespace(scale=2))
     stages: list[Any] = [SimpleNamespace(name=name, kind="learned") for name in ("pretrained", "restored")]
-    rows, _ = chosen_rows([Bicubic(2), Nearest(2), Bilinear(2), *stages], None, data)
-    best = min((Bicubic(2), Nearest(2), Bilinear(2)), key=lambda m: error_of(m, smooth))
-    assert [row.name for row in rows] == [best.name, "pretrained", "restored"]
+    rows, _ = chosen_rows(Rows([Bicubic(2), Nearest(2), *stages], None), None, data)
+    assert [(row.name, row.note) for row in rows] == [("bicubic", ""), ("pretrained", ""), ("restored", "")]
+    chosen = Interpolations("nearest", 3, [])
+    rows, _ = chosen_rows(Rows([Bicubic(2), Nearest(2), *stages], chosen), None, data)
+    assert [row.name for row in rows] == ["nearest", "pretrained", "restored"]
     assert rows[0].note == "best interpolation on validation"
-
-
-def error_of(method: Any, target: torch.Tensor) -> float:
-    return float(((method.restore(target[None, :, ::2, ::2]) - target) ** 2).mean())
 
 
 def test_an_evaluation_that_will_not_do_is_one_line(run: Run, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from medrestore.config import build, compose
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.labelled import Boxed, LabelledImages, collate_labelled
 from medrestore.data.loader import EpochSampler
 from medrestore.data.phantoms import CervixPhantom

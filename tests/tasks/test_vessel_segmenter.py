@@ -13,7 +13,7 @@ from torch import Tensor
 
 from medrestore.config import build, compose
 from medrestore.data.catalogue import Catalogue, Item
-from medrestore.data.crops import CropSettings
+from medrestore.data.crop_settings import CropSettings
 from medrestore.data.labelled import LabelledCrops, Mapped, collate_labelled
 from medrestore.data.phantoms.generated import generated_item
 from medrestore.data.samples import Case

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from medrestore.data.phantoms.section import around
 from medrestore.data.phantoms.texture import Array
+from medrestore.imaging import Window
 
 HIGHEST = 4095  # of 12 bits, as most scanners write them
 
@@ -20,9 +21,14 @@ class Protocol:
     field: float  # of view in mm
     gain: float  # of the value 1 in the numbers of the file
     noise: float  # standard deviation of either part of the complex signal, where white matter is 0.42
-    sigma: float  # of the point spread in pixels: images are interpolated from fewer samples, as on most scanners
+    sigma: float  # of the point spread in pixels
     shading: Array  # (2,) change of brightness across the field of view
     centre: float  # how much brighter or darker the middle is
+
+    @property
+    def window(self) -> Window:
+        """What the scanner suggests to show: a little more than the brightest tissue of the patient."""
+        return Window(0.0, float(round(1.15 * self.gain)), "file")
 
 
 def draw_protocol(rng: np.random.Generator) -> Protocol:
@@ -31,7 +37,7 @@ def draw_protocol(rng: np.random.Generator) -> Protocol:
         field=float(rng.uniform(215, 240)),
         gain=around(rng, 1100, 0.4),
         noise=float(rng.uniform(0.003, 0.007)),
-        sigma=float(rng.uniform(1.2, 1.55)),
+        sigma=float(rng.uniform(0.8, 1.0)),
         shading=rng.uniform(-0.12, 0.12, 2).astype(np.float32),
         centre=float(rng.uniform(-0.15, 0.1)),
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medrestore.data.before_after import aligned, laid_over
 from medrestore.data.catalogue import Catalogue, Item, item_key
-from medrestore.data.phantoms.fundus_anatomy import Camera, Eye, View, draw_camera, draw_eye, draw_view, motion, moved
+from medrestore.data.phantoms.fundus_anatomy import Camera, Eye, View, draw_camera, draw_eye, draw_view, moved
 from medrestore.data.phantoms.fundus_cataract import cloud
 from medrestore.data.phantoms.fundus_paint import field_of_view, recorded, retina
 from medrestore.data.phantoms.fundus_vessels import draw
@@ -50,7 +50,6 @@ class FundusPhantom:
         pairs: number of patients with one eye before and after surgery.
         size: side of the square images in pixels, at least 64.
         data_seed: fixes every image.
-        register: whether the photograph after surgery is laid over the one before; False leaves it as it was taken.
 
     Raises:
         MedrestoreError: when a number is too small.
@@ -67,7 +66,6 @@ class FundusPhantom:
         pairs: int = 10,
         size: int = 384,
         data_seed: int = 0,
-        register: bool = True,
     ) -> None:
         for key, value, least in (
             ("clear_patients", clear_patients, 1),
@@ -81,7 +79,6 @@ class FundusPhantom:
                 )
         self.size = size
         self.data_seed = data_seed
-        self.register = register
         self._alignments: dict[str, Alignment] = {}
         self._vessels: dict[str, Tensor] = {}  # a judge in training asks for them again and again
         two = [*range(clear_patients), *range(_CATARACT, _CATARACT + cataract_patients)]
@@ -105,7 +102,7 @@ class FundusPhantom:
         patient, eye = self._find(item)
         clouded = self._severity(patient, eye) if item.role == "source" else 0.0
         image = self._photograph(item, self._view(patient, eye), clouded, "paint")
-        if patient < _PAIRS or not self.register:
+        if patient < _PAIRS:
             return image
         before = self.load_degraded(item)
         assert before is not None
@@ -132,8 +129,7 @@ class FundusPhantom:
 
         Returns:
             Of clear and operated eyes `vessels`, bool (1, size, size); of eyes with cataract `severity`, float32 () in
-            [0, 1], of operated ones that before surgery. Without `register` of operated ones also `motion`, float64
-            (2, 3): times (x, y, 1) of a place in `load` it is its (x, y) in `load_degraded`.
+            [0, 1], of operated ones that before surgery.
 
         Raises:
             MedrestoreError: when `item` is not of this phantom.
@@ -144,14 +140,12 @@ class FundusPhantom:
             truth["vessels"] = self._vessel_map(item)
         if patient >= _CATARACT:
             truth["severity"] = torch.tensor(self._severity(patient, eye), dtype=torch.float32)
-        if patient >= _PAIRS and self.register:
+        if patient >= _PAIRS:
             if item.key not in self._alignments:
                 self.load(item)
             alignment, sides = self._alignments[item.key], (self.size, self.size)
             field = torch.from_numpy(field_of_view(self._camera(patient), self.size) >= 0.5)[None]
             truth["vessels"] = alignment.warp(self._vessel_map(item), *sides) & field & alignment.warp(field, *sides)
-        elif patient >= _PAIRS:
-            truth["motion"] = torch.from_numpy(motion(self._view(patient, eye), self._before(patient, eye)))
         return truth
 
     def _photograph(self, item: Item, view: View, severity: float, purpose: Literal["paint", "before"]) -> Image:

@@ -134,13 +134,6 @@ def moved(view: View, rng: np.random.Generator, size: int) -> View:
     return placed(turn @ view.matrix, centre, size, rng.normal(0, 0.2, 2), rng.uniform(0.85, 1.05))
 
 
-def motion(after: View, before: View) -> Array:
-    """The (2, 3) map of positions x, y, 1 in one photograph to x, y in the other."""
-    matrix = before.matrix @ np.linalg.inv(after.matrix)
-    rows_first = np.column_stack([matrix, before.centre - matrix @ after.centre])
-    return rows_first[::-1][:, [1, 0, 2]].copy()
-
-
 def placed(matrix: Array, centre: Array, size: int, light: Array, exposure: float) -> View:
     """The view of a given projection."""
     grid = np.mgrid[:size, :size].reshape(2, -1) - centre[:, None]

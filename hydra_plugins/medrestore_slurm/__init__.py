@@ -1,0 +1,1 @@
+"""A Hydra launcher: the jobs of a sweep as a SLURM array."""

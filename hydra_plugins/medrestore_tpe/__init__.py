@@ -1,0 +1,1 @@
+"""A Hydra sweeper: a search by Optuna."""
