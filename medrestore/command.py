@@ -47,7 +47,7 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
             )
             overrides = [quote_path(argument, sweep) for argument in arguments]
             try:
-                code = _hydra_app(name, task, overrides, sweep) if name == "train" else task(_base(name, overrides))
+                code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
             except MedrestoreError as error:
                 print(f"medrestore: {error}", file=sys.stderr)
                 code = 2
@@ -56,6 +56,17 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
         return command
 
     return decorate
+
+
+def _run(name: str, task: Callable[[Any], Any], overrides: list[str]) -> Any:
+    """Run a task without sweeps; a value without a default that was not given is the user's mistake."""
+    from omegaconf.errors import MissingMandatoryValue
+
+    config = _base(name, overrides)
+    try:
+        return task(config)
+    except MissingMandatoryValue as error:
+        raise MedrestoreError(f"{error.full_key} is not given; type {error.full_key}=... as --help says") from None
 
 
 def _base(name: str, overrides: list[str]) -> Any:

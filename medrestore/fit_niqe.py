@@ -31,6 +31,7 @@ def fit_niqe(config: Any) -> None:
 
     from medrestore.callbacks import track
     from medrestore.config import build, plain
+    from medrestore.data.parts import screen_parts
     from medrestore.errors import MedrestoreError
     from medrestore.imaging import chosen_window
     from medrestore.metrics import write_niqe_model
@@ -43,6 +44,12 @@ def fit_niqe(config: Any) -> None:
     source = build(config.dataset)
     catalogue = source.catalogue()
     parts = _parts(config, catalogue)
+    if source.screening is not None:
+        trained: Any = parts or dict.fromkeys((item.key for item in catalogue.items), "train")
+        file = config.sampling.split.file
+        screened = screen_parts(catalogue.items, trained, source.screening, window, source.load, track, file)
+        catalogue, parts = screened.applied(catalogue, parts)
+        print(f"note: {screened.notes[0]}", file=sys.stderr)
     items = [i for i in catalogue.items if i.role == "target" and config.split in ("all", parts.get(i.key))]
     if not items:
         raise MedrestoreError(f"no sharp image in the {config.split} part of {source.name}; type split=all, or another")
@@ -97,17 +104,13 @@ def _check(config: Any, output: Path) -> None:
 
 def _parts(config: Any, catalogue: Catalogue) -> dict[str, Any]:
     """The part of each key, as the training divides it; nothing where every image is asked for."""
-    from pathlib import Path
-
-    from medrestore.data.splits import PARTS, check_disjoint, read_split, split_paired, split_unpaired
+    from medrestore.config import plain
+    from medrestore.data.parts import parts_of
+    from medrestore.data.splits import check_disjoint
 
     if config.split == "all":
         return {}
-    if config.sampling.split.file:
-        split = read_split(Path(str(config.sampling.split.file)), catalogue.items)
-    else:
-        sizes: dict[Any, Any] = {part: config.sampling.split[part] for part in PARTS}
-        split = (split_paired if config.paired else split_unpaired)(catalogue.items, sizes, config.data_seed)
+    split = parts_of(catalogue.items, plain(config.sampling.split), config.data_seed, config.paired)
     check_disjoint(catalogue.items, split)
     return dict(split)
 

@@ -23,18 +23,24 @@ def inspect_data(config: Any) -> Any:
     from medrestore.callbacks import track
     from medrestore.config import build, plain
     from medrestore.data.audit import audit
-    from medrestore.data.splits import PARTS, split_paired, split_unpaired
+    from medrestore.data.parts import parts_of, screen_parts
+    from medrestore.data.store import ImageStore
     from medrestore.errors import MedrestoreError
     from medrestore.imaging import chosen_window
 
-    chosen_window(plain(config.sampling.window))  # refuses an empty one once, before every image is left out for it
+    window, sizes = plain(config.sampling.window), plain(config.sampling.split)
+    chosen_window(window)  # refuses an empty one once, before every image is left out for it
     source = build(config.dataset)
     catalogue = source.catalogue()
-    sizes: dict[Any, Any] = {part: config.sampling.split[part] for part in PARTS}
     try:
-        split = (split_paired if config.paired else split_unpaired)(catalogue.items, sizes, config.data_seed)
+        split = parts_of(catalogue.items, sizes, config.data_seed, config.paired)
     except MedrestoreError as error:  # what there is can be counted all the same
-        split, catalogue = {}, replace(catalogue, notes=(*catalogue.notes, f"no split: {error}"))
+        without = "no split" if source.screening is None else "no split and no screening"
+        split, catalogue = {}, replace(catalogue, notes=(*catalogue.notes, f"{without}: {error}"))
+    if source.screening is not None and split:
+        load = ImageStore(source, config.channels, 0).load
+        screened = screen_parts(catalogue.items, split, source.screening, window, load, track, sizes["file"])
+        catalogue, split = screened.applied(catalogue, split)
     found = audit(source, catalogue, split, lambda items: track(items, "decoding"))
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from omegaconf import open_dict
 from medrestore.config import compose, plain
 from medrestore.data.catalogue import hashed_group
 from medrestore.data.module import Part, RestorationData
+from medrestore.data.screening_files import RECORD
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.rows import refuse_leak
 from medrestore.run_directory import Run, in_turn, resolved
@@ -129,9 +130,11 @@ def _config_of(experiment: str, run: Run, overrides: list[str]) -> Any:
 
 
 def _ready(config: Any, run: Run, directory: Path) -> Any:
-    """The split of the run as the judge's own record, and a judge that was interrupted goes on where it was."""
+    """The run's split and screening as the judge's own, and a judge that was interrupted goes on where it was."""
     directory.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(run.directory / "split.csv", directory / "split.csv")
+    for record in (RECORD, "split.csv"):
+        if (run.directory / record).exists():
+            shutil.copyfile(run.directory / record, directory / record)
     if (directory / "checkpoints" / "last.ckpt").exists():
         with open_dict(config):
             config.ckpt = "last"

@@ -88,7 +88,11 @@ def train(config: DictConfig, directory: Path) -> Run:
 
 
 def make_data(
-    config: Any, split_file: Path | None, samples: type[Sample] = Pair, labelled: LabelledSettings | None = None
+    config: Any,
+    split_file: Path | None,
+    samples: type[Sample] = Pair,
+    labelled: LabelledSettings | None = None,
+    screened_as: Path | None = None,
 ) -> RestorationData:
     """The data of a run as its configuration says.
 
@@ -97,6 +101,7 @@ def make_data(
         split_file: where the split is recorded or read back; None to make it without a record.
         samples: the kind of sample the scheme or judge trains on.
         labelled: how a judge wants its images.
+        screened_as: the `split.csv` of a run whose screening judges these images too; None to screen them anew.
     """
     sampling, hardware = config.sampling, config.hardware
     on = accelerator(hardware.accelerator)
@@ -135,6 +140,7 @@ def make_data(
         split_file=split_file,
         progress=track,
         labelled=labelled,
+        screened_as=screened_as,
     )
 
 
@@ -165,7 +171,7 @@ def evaluate(
     same_data = config.dataset == run.config.dataset and config.data_seed == run.config.data_seed
     if data is None:
         record = run.directory / "split.csv" if _same_images(config, run.config) else None
-        data = make_data(config, record)
+        data = make_data(config, record, screened_as=run.directory / "split.csv")
     data.prepare(split)
     directory = output or run.directory / ("evaluation" if same_data and split == "test" else f"evaluation_{split}")
     device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")

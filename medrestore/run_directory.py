@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from medrestore.checkpoint import read_training_state
 from medrestore.config import plain
@@ -121,12 +122,18 @@ def _lock(file: IO[str]) -> bool:
 
 
 def resolved(config: Any) -> DictConfig:
-    """A copy without interpolations, as it is saved; a missing value is an error.
+    """A copy without interpolations, as it is saved.
 
     Assessments keep theirs: what they take from other keys is what these are when the run is judged again, so that
     `evaluate ... metrics.niqe_params=FILE` reaches them.
+
+    Raises:
+        MedrestoreError: A value has no default and was not given.
     """
-    container: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    try:
+        container: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise MedrestoreError(f"{error.full_key} is not given; type {error.full_key}=...") from None
     assessments = OmegaConf.select(config, "evaluation.assessments")
     if assessments is not None:
         container["evaluation"]["assessments"] = OmegaConf.to_container(assessments, resolve=False)

@@ -18,7 +18,7 @@ def command(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "restore", "inspect_data", "compare", "fit_niqe"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "restore", "inspect_data", "compare", "fit_niqe", "screen"])
 def test_help_names_the_keys_and_imports_nothing_heavy(name: str, tmp_path: Path) -> None:
     script = (
         f"import sys; sys.argv = ['x', '--help']; from medrestore.{name} import {name} as c\n"

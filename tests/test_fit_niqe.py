@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from medrestore.data.catalogue import hashed_group
+from medrestore.data.folders import FolderSource
 from medrestore.data.phantoms import CervixPhantom
 from medrestore.data.splits import split_unpaired, write_split
 from medrestore.fit_niqe import fit_niqe
@@ -109,6 +110,23 @@ def test_few_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pyt
     assert call(monkeypatch, *data, "block=24", f"output={output}") == 0
     assert "note: 120 blocks are few for 36 features" in capsys.readouterr().err
     assert read_niqe_model(output).block == 24
+
+
+def test_a_screening_comes_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "eyes", 6, (96, 160))
+    for patient in range(6):
+        pixels = np.full((96, 160, 3), 100 + patient, np.uint8)
+        pixels[40:60] += np.arange(160, dtype=np.uint8)[:, None] // 8
+        Image.fromarray(pixels).save(root / f"patient {patient}" / "flat.png")
+    data = ["dataset=folder", f"dataset.root={root}", "dataset.groups=folder", "split=all", "block=24"]
+    output = tmp_path / "own.safetensors"
+    assert call(monkeypatch, *data, "dataset.screen=true", f"output={output}") == 0
+    assert "note: screening left out 6 of 12 images; it keeps a pixel difference " in capsys.readouterr().err
+    items = FolderSource(str(root), groups="folder").catalogue().items
+    sharp = sorted(item.key for item in items if item.path is not None and item.path.name == "eye.png")
+    assert read_niqe_model(output).about["keys"] == sharp
 
 
 def test_images_that_give_nothing_are_told(

@@ -56,6 +56,18 @@ def run(tmp_path: Path) -> Run:
     return finished_run(tmp_path / "run", "cervix_deblur", *CERVIX)
 
 
+def test_a_judge_of_a_screened_run_sees_what_the_run_kept(photographs: Path, tmp_path: Path) -> None:
+    """The run's split names only what was kept: screened once more, the judge would lose as much again."""
+    given = ["dataset=folder", f"dataset.root={photographs}", "dataset.groups=folder", "dataset.screen=true"]
+    run = finished_run(tmp_path / "run", "cervix_deblur", *given, "dataset.screening.threshold=0.4")
+    train = Trainer()
+    find(run, train, tmp_path / "judges")
+    ((_, directory),) = train.asked
+    kept = parts(run.directory / "split.csv")
+    assert 0 < len(kept) < 9 and parts(directory / "split.csv") == kept
+    assert {item.key for item in make_data(run.config, directory / "split.csv").items("all")} == set(kept)
+
+
 def test_a_judge_is_trained_once_on_the_runs_own_data_and_found_again(run: Run, tmp_path: Path) -> None:
     train = Trainer()
     first = find(run, train, tmp_path / "judges")

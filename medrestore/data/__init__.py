@@ -6,6 +6,7 @@ from medrestore.data.fundus import FundusSource
 from medrestore.data.module import RestorationData
 from medrestore.data.pairs import FolderPairs
 from medrestore.data.samples import Case, Pair, Unpaired
+from medrestore.data.screening import Screening
 
 __all__ = [
     "Case",
@@ -17,6 +18,7 @@ __all__ = [
     "LeftOut",
     "Pair",
     "RestorationData",
+    "Screening",
     "Source",
     "Unpaired",
 ]

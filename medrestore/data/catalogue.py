@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from medrestore.data.label_maps import Scheme
+from medrestore.data.screening import Screening
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
 
@@ -83,6 +84,7 @@ class Catalogue:
         left_out: Files that are no item.
         notes: Counts of what was left out by rule, and what is not known.
         licences: Of the images, where a manifest tells.
+        by_rule: Files left out by rule, which the notes count.
 
     Raises:
         MedrestoreError: Two items have the same key.
@@ -92,6 +94,7 @@ class Catalogue:
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
     licences: tuple[str, ...] = ()
+    by_rule: tuple[LeftOut, ...] = ()
 
     def __post_init__(self) -> None:
         repeated = [key for key, count in Counter(item.key for item in self.items).items() if count > 1]
@@ -109,9 +112,15 @@ def patients_known(items: Sequence[Item]) -> str:
 
 
 class Source(Protocol):
-    """Where images come from: folders of files, or a generator of test material."""
+    """Where images come from: folders of files, or a generator of test material.
+
+    Attributes:
+        name: Of the whole, for messages.
+        screening: Which of its images show enough; None = every image counts.
+    """
 
     name: str
+    screening: Screening | None
 
     def catalogue(self) -> Catalogue:
         """List what there is, without decoding any image."""

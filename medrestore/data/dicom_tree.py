@@ -60,12 +60,16 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Screened:
-    """The entries that stay, the headers of the DICOM files among them, and what was said of the others."""
+class Slices:
+    """The entries that stay, the headers of the DICOM files among them, and what was said of the others.
+
+    `left_out` are refused one by one, `by_rule` are no slices, which the notes count.
+    """
 
     entries: tuple[Entry, ...]
     headers: Mapping[str, Header]
     left_out: tuple[LeftOut, ...]
+    by_rule: tuple[LeftOut, ...]
     notes: tuple[str, ...]
 
 
@@ -105,7 +109,7 @@ def _text(dataset: Dataset, name: str) -> str:
     return str(dataset.get(name) or "").strip()
 
 
-def screen(tree: Tree, entries: Sequence[Entry], modality: str, guessed_labels: bool) -> Screened:
+def dicom_slices(tree: Tree, entries: Sequence[Entry], modality: str, guessed_labels: bool) -> Slices:
     """Read the header of every DICOM file once, and leave out what is no slice.
 
     Of slices (CT, MR, PT) these are left out with a count: localisers, secondary captures and dose reports, derived
@@ -120,7 +124,7 @@ def screen(tree: Tree, entries: Sequence[Entry], modality: str, guessed_labels: 
     """
     headers: dict[str, Header] = {}
     left_out: list[LeftOut] = []
-    reasons: Counter[str] = Counter()
+    by_rule: list[LeftOut] = []
     kept: list[Entry] = []
     present: Counter[str] = Counter()
     for entry in entries:
@@ -132,7 +136,7 @@ def screen(tree: Tree, entries: Sequence[Entry], modality: str, guessed_labels: 
         if header is not None:
             present[header.series] += 1
         if reason:
-            reasons[reason] += 1
+            by_rule.append(LeftOut(tree.path(entry.file), reason))
             continue
         kept.append(entry)
         if header is not None:
@@ -150,8 +154,9 @@ def screen(tree: Tree, entries: Sequence[Entry], modality: str, guessed_labels: 
     ]
     if guessed_labels:
         kept = _without_names(kept, headers)
+    reasons = Counter(entry.reason for entry in by_rule)
     notes += [f"{count} {reason} left out" for reason, count in sorted(reasons.items())]
-    return Screened(tuple(kept), headers, tuple(left_out), tuple([*_counted(headers), *notes]))
+    return Slices(tuple(kept), headers, tuple(left_out), tuple(by_rule), tuple([*_counted(headers), *notes]))
 
 
 def _no_slice(header: Header, modality: str) -> str:

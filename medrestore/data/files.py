@@ -16,6 +16,7 @@ from torch import Tensor
 from medrestore import imaging
 from medrestore.data.catalogue import Item
 from medrestore.data.label_maps import read_labels
+from medrestore.data.screening import Screening
 from medrestore.errors import MedrestoreError
 from medrestore.imaging.guard import reading
 
@@ -107,9 +108,11 @@ class FileItems:
 
     Attributes:
         label_ids: Numbers of classes in label maps beyond those of their scheme; see `read_labels`.
+        screening: Which images show enough; None = every image counts.
     """
 
     label_ids: Mapping[int, int] = MappingProxyType({})
+    screening: Screening | None = None
 
     def load(self, item: Item) -> imaging.Image:
         """Read the image of an item in physical units.

@@ -8,13 +8,14 @@ from typing import Literal, get_args
 
 from medrestore import imaging
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, item_key
-from medrestore.data.dicom_tree import Header, screen
+from medrestore.data.dicom_tree import Header, dicom_slices
 from medrestore.data.files import FileItems, grey_of, require_partner, size_mismatch
 from medrestore.data.label_maps import checked_ids
 from medrestore.data.layouts import folder_group, folder_label, recognise
 from medrestore.data.listing import Entry, role_names
 from medrestore.data.manifest import NAME, read_manifest
 from medrestore.data.natural import degraded_by_nature
+from medrestore.data.screening import Screening, switched
 from medrestore.data.tree import Tree, distinct_names, scan
 from medrestore.data.volumes import AXES, LAST, Axis, slices_of, subject_of
 from medrestore.errors import MedrestoreError
@@ -43,6 +44,8 @@ class FolderSource(FileItems):
         axis: Of NIfTI volumes, across which they are cut into slices; see `slices_of`. A volume's slices are one group,
             and volumes of a BIDS subject too.
         grey: Take grey images alone: a colour file with equal channels is one, others are refused when they are read.
+        screen: Whether sharp images with little detail are left out.
+        screening: How; None for the defaults of `Screening`.
 
     Raises:
         MedrestoreError: No folder given, an unknown choice, or a word in both lists of roles.
@@ -61,6 +64,8 @@ class FolderSource(FileItems):
         label_ids: Mapping[int, int] | None = None,
         axis: Axis = "auto",
         grey: bool = False,
+        screen: bool = False,
+        screening: Screening | None = None,
     ) -> None:
         folders = [root] if isinstance(root, str | Path) else list(root)
         if not folders or not all(str(folder).strip() for folder in folders):
@@ -83,6 +88,7 @@ class FolderSource(FileItems):
         self.name = name or "+".join(path.resolve().name for path in self.roots)
         self.modality = (modality or "").strip().upper()
         self.natural = None if natural is None else Path(natural).expanduser()
+        self.screening = switched(screen, screening)
 
     def catalogue(self) -> Catalogue:
         """List the images of all roots, reading headers only; a file below two of them counts once.
@@ -106,6 +112,7 @@ class FolderSource(FileItems):
             in_order(sharp.left_out + part.left_out),
             (*sharp.notes, *(f"natural: {note}" for note in part.notes)),
             tuple(sorted({*sharp.licences, *part.licences})),
+            in_order(sharp.by_rule + part.by_rule),
         )
 
     def load(self, item: Item) -> imaging.Image:
@@ -126,6 +133,7 @@ class FolderSource(FileItems):
         items: list[Item] = []
         left_out: list[LeftOut] = []
         notes: list[str] = []
+        by_rule: list[LeftOut] = []
         licences: set[str] = set()
         trees = [scan(root) for root in self.roots]
         seen = set(elsewhere)
@@ -134,9 +142,10 @@ class FolderSource(FileItems):
             seen |= {tree.path(file) for file in tree.images}
             items += part.items
             left_out += part.left_out
+            by_rule += part.by_rule
             licences |= set(part.licences)
             notes += [f"{name}: {note}" if len(trees) > 1 else note for note in part.notes]
-        return Catalogue(tuple(items), in_order(left_out), tuple(notes), tuple(sorted(licences)))
+        return Catalogue(tuple(items), in_order(left_out), tuple(notes), tuple(sorted(licences)), in_order(by_rule))
 
     def _of_tree(self, tree: Tree, name: str, seen: Set[Path], argument: str) -> Catalogue:
         listing = read_manifest(tree, self.roles, keep_groups=self.groups == "manifest")
@@ -149,12 +158,12 @@ class FolderSource(FileItems):
         listing = listing or recognise(tree, self.roles)
         items: list[Item] = []
         fresh = [entry for entry in listing.entries if tree.path(entry.file) not in seen]
-        screened = screen(tree, fresh, self.modality, guessed_labels=not listed)
+        slices = dicom_slices(tree, fresh, self.modality, guessed_labels=not listed)
         left_out = [*tree.left_out, *(entry for entry in listing.left_out if entry.path not in seen)]
-        left_out += screened.left_out
+        left_out += slices.left_out
         known: list[bool] = []
-        for entry in screened.entries:
-            header = screened.headers.get(entry.file)
+        for entry in slices.entries:
+            header = slices.headers.get(entry.file)
             try:
                 group = self._group(header, name, entry, listed)
                 found = self._items(tree, name, entry, header, group, left_out)
@@ -168,11 +177,11 @@ class FolderSource(FileItems):
             notes.append(
                 f"patients unknown{which}: every image is its own group; give dataset.groups=folder or a {NAME}"
             )
-        notes += screened.notes
+        notes += slices.notes
         if not items and len(fresh) == len(listing.entries):
             raise MedrestoreError(_nothing(tree, left_out, notes, argument))
         licences = {entry.licence for entry in fresh if entry.licence}
-        return Catalogue(tuple(items), tuple(left_out), tuple(notes), tuple(sorted(licences)))
+        return Catalogue(tuple(items), tuple(left_out), tuple(notes), tuple(sorted(licences)), slices.by_rule)
 
     def _group(self, header: Header | None, name: str, entry: Entry, listed: bool) -> str | None:
         """Return the group of a file, None where nothing tells."""

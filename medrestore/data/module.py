@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -24,17 +24,12 @@ from medrestore.data.labelled import (
     collate_labelled,
 )
 from medrestore.data.loader import EpochSampler, ResumableLoader, shards_of
+from medrestore.data.parts import parts_of, screen_parts
 from medrestore.data.samples import Case, Pair, Unpaired
+from medrestore.data.screened import Record
+from medrestore.data.screening_files import RECORD, write_record
 from medrestore.data.seeding import generator_of
-from medrestore.data.splits import (
-    PARTS,
-    check_disjoint,
-    read_split,
-    split_paired,
-    split_unpaired,
-    with_natural,
-    write_split,
-)
+from medrestore.data.splits import check_disjoint, write_split
 from medrestore.data.store import ImageStore, smaller_than
 from medrestore.degradations import Degradation
 from medrestore.errors import MedrestoreError
@@ -84,8 +79,10 @@ class RestorationData(pl.LightningDataModule):
         loading: batches, processes and split.
         samples: the kind of sample the scheme or the judge trains on.
         labelled: how a judge wants its images; None for schemes.
-        split_file: where `split.csv` of the run is written, or read back when it is there.
+        split_file: where `split.csv` of the run is written, or read back when it is there; the record of the screening
+            lies beside it.
         progress: wraps an iterable with a progress bar.
+        screened_as: `split.csv` of the run whose screening judges a foreign collection; None to screen it anew.
 
     Attributes:
         notes: what was left out by rule, what is not known, and what is odd about the training images.
@@ -102,6 +99,7 @@ class RestorationData(pl.LightningDataModule):
         split_file: Path | None,
         progress: Progress,
         labelled: LabelledSettings | None = None,
+        screened_as: Path | None = None,
     ) -> None:
         super().__init__()
         self.source, self.degradation = source, degradation
@@ -112,27 +110,41 @@ class RestorationData(pl.LightningDataModule):
         scale = degradation.scale
         self.store = ImageStore(source, channels, loading.cache_bytes, _SMALLEST * scale if scale > 1 else 1)
         self.catalogue: Catalogue = source.catalogue()
-        self.notes: list[str] = list(self.catalogue.notes)
         self.left_out: list[LeftOut] = list(self.catalogue.left_out)
-        self.split = self._split()
+        recorded = split_file is not None and split_file.exists()
+        sizes: dict[str, Any] = {**loading.split, "file": split_file} if recorded else loading.split
+        self.split = self._split(sizes)
+        record = self._screened(sizes["file"] or screened_as)
+        if split_file is not None and not recorded:  # the screening first: whoever finds a split finds it too
+            if record is not None:
+                write_record(split_file.with_name(RECORD), record)
+            write_split(split_file, self.catalogue.items, self.split)
+        self.notes: list[str] = list(self.catalogue.notes)
 
-    def _split(self) -> dict[str, Literal["train", "val", "test"]]:
+    def _split(self, sizes: dict[str, Any]) -> dict[str, Literal["train", "val", "test"]]:
         items = self.catalogue.items
-        file = self.loading.split.get("file")
-        if self.split_file is not None and self.split_file.exists():
-            split = read_split(self.split_file, items)
-        elif file:
-            split = read_split(Path(str(file)), items)
-        else:
-            sizes = {part: self.loading.split[part] for part in PARTS}
-            divide = split_unpaired if self.samples is Unpaired else split_paired
-            split = divide(items, sizes, self.crops.data_seed)  # type: ignore[arg-type]
-        if self.samples is not Unpaired:
-            split = with_natural(items, split)  # records of runs before them, and users' lists, do not name them
+        split = parts_of(items, sizes, self.crops.data_seed, paired=self.samples is not Unpaired)
         check_disjoint(items, split)
-        if self.split_file is not None and not self.split_file.exists():
-            write_split(self.split_file, items, split)
         return split
+
+    def _screened(self, as_before: str | Path | None) -> Record | None:
+        """Leave out what the source's screening drops, and return what was decided."""
+        if self.source.screening is None:
+            return None
+        screened = screen_parts(
+            self.catalogue.items,
+            self.split,
+            self.source.screening,
+            self.crops.window,
+            self.store.load,
+            self.progress,
+            as_before,
+        )
+        self.store.forget(screened.dropped)
+        self.store.unreadable |= screened.unreadable.keys()
+        self.left_out += screened.unreadable.values()
+        self.catalogue, self.split = screened.applied(self.catalogue, self.split)
+        return screened.record
 
     def items(self, part: Part, role: Literal["target", "source"] | None = "target") -> list[Item]:
         """The readable items of one part of the split; `all` for every item, whatever its part."""

@@ -10,6 +10,7 @@ from medrestore.data.files import FileItems, require_partner
 from medrestore.data.folders import FolderSource, Groups, in_order
 from medrestore.data.matching import match_by_name
 from medrestore.data.names import is_mask
+from medrestore.data.screening import Screening, switched
 from medrestore.data.tree import scan
 from medrestore.errors import MedrestoreError
 
@@ -26,14 +27,24 @@ class FolderPairs(FileItems):
         groups: See `FolderSource`.
         name: Name of the whole in messages; "" for the target folder's name.
         modality: See `FolderSource`.
+        screen: See `FolderSource`; the targets are judged.
+        screening: See `FolderSource`.
     """
 
     def __init__(
-        self, degraded: str, target: str, groups: Groups = "auto", name: str = "", modality: str | None = None
+        self,
+        degraded: str,
+        target: str,
+        groups: Groups = "auto",
+        name: str = "",
+        modality: str | None = None,
+        screen: bool = False,
+        screening: Screening | None = None,
     ) -> None:
         self.degraded = Path(degraded).expanduser()
         self.targets = FolderSource(target, groups=groups, name=name, modality=modality)
         self.name = self.targets.name
+        self.screening = switched(screen, screening)
 
     def catalogue(self) -> Catalogue:
         """List the pairs; images without a partner and partners of another size are left out.
@@ -72,4 +83,4 @@ class FolderPairs(FileItems):
                 f"{left_out[0].name}: {left_out[0].reason}; type dataset.degraded=DIR dataset.target=DIR with two "
                 "folders of the same file names"
             )
-        return Catalogue(items, in_order(left_out), targets.notes)
+        return Catalogue(items, in_order(left_out), targets.notes, targets.licences, targets.by_rule)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
+import io
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from medrestore.data.catalogue import Item, Part, hashed_group
 from medrestore.data.identical import identical_files
 from medrestore.data.names import split_name
 from medrestore.data.quota import cut
-from medrestore.data.tables import read_table
+from medrestore.data.tables import read_table, write_whole
 from medrestore.errors import MedrestoreError
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -194,20 +193,13 @@ def write_split(path: Path, items: Iterable[Item], split: Mapping[str, Part]) ->
     Returns:
         The path.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(("key", "group", "role", "split"))
-            for item in items:
-                if item.key in split:
-                    table.writerow((item.key, hashed_group(item.group), item.role, split[item.key]))
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("key", "group", "role", "split"))
+    for item in items:
+        if item.key in split:
+            table.writerow((item.key, hashed_group(item.group), item.role, split[item.key]))
+    return write_whole(path, text.getvalue())
 
 
 def groups_of_parts(path: Path, parts: Sequence[Part]) -> set[tuple[str, str]]:

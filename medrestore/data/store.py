@@ -55,6 +55,15 @@ class ImageStore:
                 self.unreadable.add(item.key)
         return bad
 
+    def load(self, item: Item) -> Image:
+        """The item's image alone; see `get`."""
+        return self.get(item)[0]
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Give the memory of some images back."""
+        for key in keys:
+            self.used -= _bytes(self._kept.pop(key, ()))
+
     def area(self, item: Item) -> int:
         """Pixels of an image, 1 when it cannot be read; remembered from its first decoding."""
         height, width = self.size(item)
@@ -113,11 +122,15 @@ class ImageStore:
                 )
             image = _valid_in_both(image, partner)
         kept = (_Kept.of(image), None if partner is None else _Kept.of(partner))
-        size = sum(part.nbytes for part in kept if part is not None)
+        size = _bytes(kept)
         if self.used + size <= self.budget:
             self._kept[item.key] = kept
             self.used += size
         return image, partner
+
+
+def _bytes(kept: tuple[_Kept | None, ...]) -> int:
+    return sum(part.nbytes for part in kept if part is not None)
 
 
 def smaller_than(crop: int, store: ImageStore, items: Sequence[Item]) -> list[str]:

@@ -1,9 +1,11 @@
-"""Read the small tables that come with image collections."""
+"""Read the small tables that come with image collections, and write our own whole or not at all."""
 
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
+from uuid import uuid4
 
 from medrestore.errors import MedrestoreError
 
@@ -43,3 +45,20 @@ def read_table(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
         has = ", ".join(columns) if columns else "nothing"
         raise MedrestoreError(f"{path} has no column {' and no column '.join(missing)}; its first line has: {has}")
     return [dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=False)) for row in rows[1:]]
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write UTF-8 text so that the file holds either what it held before or all of it; folders are made.
+
+    Returns:
+        The path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    try:
+        # File names that are no valid UTF-8 reach us with surrogates in them.
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

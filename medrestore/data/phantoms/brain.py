@@ -18,6 +18,7 @@ from medrestore.data.phantoms.brain_tumours import KINDS, Kind, draw_tumour, pai
 from medrestore.data.phantoms.generated import generated_item, numbers_of
 from medrestore.data.phantoms.section import Canvas
 from medrestore.data.phantoms.texture import Array
+from medrestore.data.screening import Screening, switched
 from medrestore.data.seeding import seed_of
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
@@ -58,6 +59,8 @@ class BrainPhantom:
         poor_slices_per_patient: slices without brain of each; 0 for none.
         size: side of the square images in pixels, at least 64; the field of view stays the same.
         data_seed: fixes every image.
+        screen: whether slices with little detail are left out.
+        screening: how; None for the defaults of `Screening`.
 
     Raises:
         MedrestoreError: when a number is too small.
@@ -72,6 +75,8 @@ class BrainPhantom:
         poor_slices_per_patient: int = 1,
         size: int = 240,
         data_seed: int = 0,
+        screen: bool = False,
+        screening: Screening | None = None,
     ) -> None:
         for key, value, least in (
             ("patients", patients, 1),
@@ -85,6 +90,7 @@ class BrainPhantom:
                 )
         self.size = size
         self.data_seed = data_seed
+        self.screening = switched(screen, screening)
         slices = [*range(slices_per_patient), *range(_POOR, _POOR + poor_slices_per_patient)]
         self._numbers = {self._key(p, i): (p, i) for p in range(patients) for i in slices}
 

@@ -16,6 +16,7 @@ from medrestore.data.phantoms.cervix_anatomy import Patient, View, draw_patient,
 from medrestore.data.phantoms.cervix_paint import paint
 from medrestore.data.phantoms.generated import generated_item, numbers_of
 from medrestore.data.phantoms.natural_blur import blur_by_nature
+from medrestore.data.screening import Screening
 from medrestore.data.seeding import seed_of
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
@@ -44,6 +45,7 @@ class CervixPhantom:
     """
 
     name = "cervix_phantom"
+    screening: Screening | None = None
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from medrestore.data.phantoms.ct_tissues import AIR
 from medrestore.data.phantoms.ct_torso import draw_build
 from medrestore.data.phantoms.generated import generated_item, numbers_of
 from medrestore.data.phantoms.section import Canvas
+from medrestore.data.screening import Screening, switched
 from medrestore.data.seeding import seed_of
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import WINDOWS, Image
@@ -43,6 +44,8 @@ class CTPhantom:
         slices_per_patient: slices of each.
         size: side of the square images in pixels, at least 64; the field of view stays the same.
         data_seed: fixes every image.
+        screen: whether slices with little detail are left out.
+        screening: how; None for the defaults of `Screening`.
 
     Raises:
         MedrestoreError: when a number is too small.
@@ -50,7 +53,15 @@ class CTPhantom:
 
     name = "ct_phantom"
 
-    def __init__(self, patients: int = 24, slices_per_patient: int = 6, size: int = 256, data_seed: int = 0) -> None:
+    def __init__(
+        self,
+        patients: int = 24,
+        slices_per_patient: int = 6,
+        size: int = 256,
+        data_seed: int = 0,
+        screen: bool = False,
+        screening: Screening | None = None,
+    ) -> None:
         for key, value, least in (
             ("patients", patients, 1),
             ("slices_per_patient", slices_per_patient, 1),
@@ -62,6 +73,7 @@ class CTPhantom:
                 )
         self.size = size
         self.data_seed = data_seed
+        self.screening = switched(screen, screening)
         self._numbers = {self._key(p, i): (p, i) for p in range(patients) for i in range(slices_per_patient)}
 
     def catalogue(self) -> Catalogue:

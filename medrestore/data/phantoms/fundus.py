@@ -18,6 +18,7 @@ from medrestore.data.phantoms.fundus_paint import field_of_view, recorded, retin
 from medrestore.data.phantoms.fundus_vessels import draw
 from medrestore.data.phantoms.generated import generated_item, numbers_of
 from medrestore.data.phantoms.texture import Array
+from medrestore.data.screening import Screening
 from medrestore.data.seeding import seed_of
 from medrestore.errors import MedrestoreError
 from medrestore.imaging import Image
@@ -55,6 +56,7 @@ class FundusPhantom:
     """
 
     name = "fundus_phantom"
+    screening: Screening | None = None
     field_of_view = True  # restored files are painted inside it alone
 
     def __init__(

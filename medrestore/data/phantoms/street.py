@@ -14,6 +14,7 @@ from medrestore.data.phantoms.generated import generated_item, numbers_of
 from medrestore.data.phantoms.street_paint import FINER, paint
 from medrestore.data.phantoms.street_scene import draw_camera, draw_moving, draw_street
 from medrestore.data.phantoms.texture import Array
+from medrestore.data.screening import Screening
 from medrestore.data.seeding import seed_of
 from medrestore.data.street_classes import CLASSES
 from medrestore.errors import MedrestoreError
@@ -43,6 +44,7 @@ class StreetPhantom:
     """
 
     name = "street_phantom"
+    screening: Screening | None = None
     classes = CLASSES
 
     def __init__(
