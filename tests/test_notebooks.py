@@ -8,6 +8,7 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
 EXPERIMENTS = {
+    "brain_sr": "brain_sr",
     "cervix": "cervix_deblur",
     "ct": "ct_deblur",
     "first_run": "cervix_deblur",
