@@ -59,7 +59,8 @@ def run(tmp_path: Path) -> Run:
 def test_a_judge_of_a_screened_run_sees_what_the_run_kept(photographs: Path, tmp_path: Path) -> None:
     """The run's split names only what was kept: screened once more, the judge would lose as much again."""
     given = ["dataset=folder", f"dataset.root={photographs}", "dataset.groups=folder", "dataset.screen=true"]
-    run = finished_run(tmp_path / "run", "cervix_deblur", *given, "dataset.screening.threshold=0.4")
+    given += ["dataset.screening.threshold=0.0", "dataset.screening.sigma=1"]
+    run = finished_run(tmp_path / "run", "cervix_deblur", *given)
     train = Trainer()
     find(run, train, tmp_path / "judges")
     ((_, directory),) = train.asked

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from medrestore import imaging
-from medrestore.config import CONF_DIR, build, compose
+from medrestore.config import build, compose
 from medrestore.data.catalogue import patients_known
 from medrestore.data.crops import CropSettings
 from medrestore.data.folders import FolderSource
@@ -31,7 +31,8 @@ PACK = Path(__file__).parents[3] / "shared/data/brain"
 
 def brain(root: Path, **changes: object) -> FolderSource:
     """The source that `dataset=brain dataset.root=root` builds."""
-    return build(OmegaConf.merge(OmegaConf.load(CONF_DIR / "dataset/brain.yaml"), {"root": str(root), **changes}))
+    dataset = compose("train", ["experiment=brain_sr", "dataset=brain"]).dataset
+    return build(OmegaConf.merge(dataset, {"root": str(root), **changes}))
 
 
 def volume(path: Path, shape=(70, 80, 5), steps=(1.0, 1.0, 4.0), seed=0) -> np.ndarray:
@@ -214,7 +215,7 @@ def test_folders_by_class_know_no_patients_and_every_table_says_so(tmp_path):
         assert {item.label for item in data.catalogue.items} == {"glioma", "meningioma"}
         assert len({item.group for item in data.catalogue.items}) == 10
         assert any(note.startswith("patients unknown: every image is its own group") for note in data.notes)
-        setting = make_setting(Run(tmp_path, config), config, "test", data, {}, None, [])
+        setting = make_setting(Run(tmp_path, config), config, "test", data, {}, None, None, [])
         assert setting.conditions["patients"] == "unknown"
         assert any(line.startswith("patients unknown: every such image is its own group") for line in setting.footnotes)
     phantom = [
@@ -226,7 +227,7 @@ def test_folders_by_class_know_no_patients_and_every_table_says_so(tmp_path):
     ]
     known = compose("train", phantom)
     data = data_of(build(known.dataset), tmp_path / "phantom")
-    setting = make_setting(Run(tmp_path, known), known, "all", data, {}, None, [])
+    setting = make_setting(Run(tmp_path, known), known, "all", data, {}, None, None, [])
     assert setting.conditions["patients"] == "known" and not any("unknown" in line for line in setting.footnotes)
 
 
