@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from medrestore.checks import check
 from medrestore.command import quote_path
 from medrestore.config import CONF_DIR, build, compose, overlay
 from medrestore.errors import MedrestoreError
+from medrestore.sweeps.overrides import try_jobs
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
 
@@ -21,6 +22,15 @@ def test_every_experiment_composes_and_passes_the_checks(experiment: str, budget
     config = compose("train", [f"experiment={experiment}", f"budget={budget}"])
     check(config)
     assert config.about.experiment == experiment and config.about.budget == budget
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF_DIR / "sweep").glob("*.yaml")))
+def test_every_sweep_composes_and_its_first_job_passes_the_checks(name: str) -> None:
+    config = try_jobs("train", [f"+sweep={name}"])
+    assert config.hydra.mode.name == "MULTIRUN" and config.hydra.sweeper.params
+    with open_dict(config):
+        del config.hydra
+    check(config)
 
 
 def test_command_line_beats_recipe_beats_root() -> None:

@@ -71,7 +71,7 @@ def test_gpu_pool_gives_each_job_a_gpu_and_lists_what_failed(tmp_path: Path) -> 
     assert len(starts(tmp_path / "sweep" / "1")) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_no_job_outlives_its_pool(number: signal.Signals, tmp_path: Path) -> None:
     env = environment(tmp_path / "site", STAND_IN_SECONDS="60")
     arguments = ["-m", "experiment=cervix_deblur", "seed=1,2,3", "hydra/launcher=gpu_pool", "hydra.launcher.slots=2"]
@@ -143,6 +143,7 @@ def test_a_search_killed_and_started_again_goes_on(tmp_path: Path) -> None:
     assert "its model.critic_steps is CategoricalDistribution(choices=('1', '3', '5'))" in one_line(other)
 
 
+@pytest.mark.slow
 def test_two_machines_share_a_study(tmp_path: Path) -> None:
     env = environment(tmp_path / "site", STAND_IN_SECONDS="0.1")
     shared = [*TPE, f"hydra.sweeper.storage=sqlite:///{tmp_path}/shared.db", "hydra.sweeper.trials=4"]
