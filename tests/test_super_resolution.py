@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from finished_runs import finished_run
+from finished_runs import CERVIX, finished_judge, finished_run
 from PIL import Image
 
 from medrestore.checkpoint import load_generator, save_generator
@@ -21,6 +21,7 @@ from medrestore.run_directory import Run
 from medrestore.study.assemble import Settings
 from medrestore.study.build import build_study
 from medrestore.study.manifest import REFERENCE, picture_path
+from medrestore.tasks import load_judge, save_judge
 
 _TESTED = 5  # groups, the fewest that have intervals
 WINDOW = (0.31, 0.06)  # fifteen of 256 levels
@@ -141,6 +142,22 @@ def test_a_lesion_focused_baseline_is_a_row_scored_inside_the_tumours(tmp_path: 
     (section,) = [section for section in found.sections if section.title == "Inside the marked regions"]
     assert f"nothing else in {8 - len(marked)} of 8 images" in section.lines[1]
     assert inside["lesion_focused"].mean != inside["lanczos"].mean
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.1])
+def test_a_detector_proposes_the_regions_where_it_is_named(threshold: float, tmp_path: Path) -> None:
+    given = [*CERVIX, "degradation=downsample", "degradation.operator.scale=2", "model.generator.scale=2"]
+    shown = "++evaluation.assessments={lesion: {_target_: medrestore.evaluation.marked_regions.MarkedRegions}}"
+    run = finished_run(tmp_path / "run", "cervix_regression", *given, shown, "sampling.focus=region")
+    moved(run.directory)
+    where = finished_judge(tmp_path / "detector", "cervix_lesion_detector", *CERVIX)
+    detector, about = load_judge(where)
+    detector.calibrated.fill_(threshold)  # all that it looks at, or nothing
+    save_judge(where / "judge.safetensors", detector, about["judge"], {})
+    found = evaluate(run, [f"evaluation.detector={where}"])
+    means = {row.method: row.mean for row in found.table if row.metric == "psnr"}
+    behind = {means[name] for name in ("bicubic", "nearest", "bilinear", "lanczos")}
+    assert (means["lesion_focused"] in behind) == (threshold > 1)
 
 
 def test_a_study_shows_the_interpolation_that_validation_chose_both_stages_and_the_truth(tmp_path: Path) -> None:

@@ -113,9 +113,7 @@ def _footnotes(
     if metrics.lpips and metrics.lpips_weights == "random":
         lines.append("LPIPS has a random backbone (no ImageNet weights here): compare rows, never papers")
     elif not metrics.lpips and config.evaluation.lpips == TRAINED:
-        lines.append(
-            "LPIPS is left out: there are no ImageNet weights here, and a random backbone says nothing of what is seen"
-        )
+        lines.append("LPIPS is left out: it needs ImageNet weights, which are not here")
     if metrics.fourier != "none":
         how = "channels averaged first" if metrics.fourier == "grey" else "mean over channels"
         lines.append(f"Fourier error: magnitude spectra, orthonormal FFT of [0, 1] images, {how}, no window")
