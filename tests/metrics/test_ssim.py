@@ -1,5 +1,4 @@
 import math
-import time
 
 import pytest
 import torch
@@ -77,11 +76,3 @@ def test_class_averages_images() -> None:
     metric.update(preds[2:], target[2:])
     assert float(metric.compute()) == pytest.approx(float(ssim(preds, target).mean()), abs=1e-12)
     assert int(metric.left_out) == 0
-
-
-def test_a_photograph_takes_well_under_a_second() -> None:
-    preds, target = pair(1, 3, 768, 1024)
-    ssim(preds[..., :64, :64], target[..., :64, :64])
-    start = time.perf_counter()
-    ssim(preds, target)
-    assert time.perf_counter() - start < 2  # 0.16 s on a free core
