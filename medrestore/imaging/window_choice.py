@@ -43,7 +43,7 @@ def _may_be_hu(image: Image) -> bool:
 
 
 def _is_photograph(image: Image) -> bool:
-    if image.unit != "intensity" or image.metadata["bits"] != 16:
+    if image.unit != "intensity" or image.metadata.get("bits") != 16:
         return image.unit == "intensity"
     return not torch.equal(image.pixels, image.pixels[:1].expand_as(image.pixels))
 
