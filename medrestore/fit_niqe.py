@@ -29,13 +29,13 @@ def fit_niqe(config: Any) -> None:
 
     import torch
 
-    from medrestore.callbacks import track
     from medrestore.config import build, plain
     from medrestore.data.parts import screen_parts
     from medrestore.errors import MedrestoreError
     from medrestore.imaging import chosen_window
     from medrestore.metrics import write_niqe_model
     from medrestore.metrics.niqe import NIQE_FEW_BLOCKS, niqe_model_of, require_blocks
+    from medrestore.progress import track
 
     output = Path(config.output)
     _check(config, output)

@@ -20,13 +20,13 @@ def inspect_data(config: Any) -> Any:
     """
     from dataclasses import replace
 
-    from medrestore.callbacks import track
     from medrestore.config import build, plain
     from medrestore.data.audit import audit
     from medrestore.data.parts import parts_of, screen_parts
     from medrestore.data.store import ImageStore
     from medrestore.errors import MedrestoreError
     from medrestore.imaging import chosen_window
+    from medrestore.progress import track
 
     window, sizes = plain(config.sampling.window), plain(config.sampling.split)
     chosen_window(window)  # refuses an empty one once, before every image is left out for it

@@ -19,9 +19,9 @@ def restore(config: Any) -> Any:
 
     import torch
 
-    from medrestore.callbacks.progress import track
     from medrestore.hardware import accelerator
     from medrestore.inference.files import restore_files
+    from medrestore.progress import track
 
     on = accelerator(config.accelerator)
     outcome = restore_files(

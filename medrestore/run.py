@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from medrestore.callbacks import Checkpoints, History, Progress, Pruning, SampleImages, StepSeed, track
+from medrestore.callbacks import Checkpoints, History, Progress, Pruning, SampleImages, StepSeed
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
@@ -29,6 +29,7 @@ from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
 from medrestore.hardware import accelerator, device_name, loader_workers, precision
 from medrestore.judges import finish_judge, judge_finder, proposing_detector
+from medrestore.progress import track
 from medrestore.run_directory import Run, locked, resolved, resume_point
 from medrestore.schemes import AbstractRestorer
 from medrestore.tasks import AbstractJudge

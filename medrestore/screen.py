@@ -23,7 +23,6 @@ def screen(config: Any) -> int:
     python -m medrestore.screen dataset=folder dataset.root=DIR dataset.modality=MR output=DIR
     python -m medrestore.screen dataset=ct ... dataset.screening.threshold=0.3 dataset.screening.size=512 output=DIR
     """
-    from medrestore.callbacks import track
     from medrestore.config import build, plain
     from medrestore.data.parts import parts_of
     from medrestore.data.screened import screen_items
@@ -31,6 +30,7 @@ def screen(config: Any) -> int:
     from medrestore.data.splits import check_disjoint, write_split
     from medrestore.data.store import ImageStore
     from medrestore.imaging import chosen_window
+    from medrestore.progress import track
 
     output, window, sizes = Path(config.output), plain(config.sampling.window), plain(config.sampling.split)
     _check(config, output)

@@ -3,7 +3,7 @@
 from medrestore.callbacks.checkpoints import Checkpoints
 from medrestore.callbacks.dashboards import tensorboard_logger, wandb_logger
 from medrestore.callbacks.history import History
-from medrestore.callbacks.progress import Progress, track
+from medrestore.callbacks.progress import Progress
 from medrestore.callbacks.pruning import Pruning
 from medrestore.callbacks.samples import SampleImages
 from medrestore.callbacks.step_seed import StepSeed
@@ -16,6 +16,5 @@ __all__ = [
     "SampleImages",
     "StepSeed",
     "tensorboard_logger",
-    "track",
     "wandb_logger",
 ]

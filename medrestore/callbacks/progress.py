@@ -1,39 +1,15 @@
-"""One progress bar with ETA for a whole training, and for anything else that lasts."""
+"""One progress bar with ETA for a whole training."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
-from typing import Any, TypeVar
+from typing import Any
 
 import pytorch_lightning as pl
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-T = TypeVar("T")
-_QUIET = 2.0  # seconds below which nothing needs a bar
-_LINES_APART = 10.0  # seconds between lines where there is no terminal
-
-
-def track(items: Iterable[T], what: str) -> Iterator[T]:
-    """Yield `items` under a progress bar; without a terminal, a line every ten seconds."""
-    total = len(items) if isinstance(items, Sized) else None
-    if sys.stderr.isatty():
-        with _bars() as bars:
-            task = bars.add_task(what, total=total)
-            for item in items:
-                yield item
-                bars.advance(task)
-        return
-    start = told = time.monotonic()
-    for count, item in enumerate(items, 1):
-        yield item
-        now = time.monotonic()
-        if now - told > _LINES_APART:
-            told = now
-            print(f"{what}: {count}/{total or '?'}{_eta(now - start, count, total)}", file=sys.stderr, flush=True)
+from medrestore.progress import LINES_APART, bars_with_eta, eta
 
 
 class Progress(pl.Callback):
@@ -49,7 +25,7 @@ class Progress(pl.Callback):
         self._start = self._told = time.monotonic()
         self._first = trainer.current_epoch * int(trainer.num_training_batches)
         if sys.stderr.isatty() and trainer.is_global_zero:
-            self._bars = _bars()
+            self._bars = bars_with_eta()
             self._bars.start()
             self._task = self._bars.add_task("training", total=self._total(trainer), completed=self._first)
 
@@ -60,7 +36,7 @@ class Progress(pl.Callback):
         done = trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
         if self._bars is not None:
             self._bars.update(self._task, completed=done, description=self._line(trainer))
-        elif time.monotonic() - self._told > _LINES_APART:
+        elif time.monotonic() - self._told > LINES_APART:
             self._tell(trainer, done)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -78,8 +54,8 @@ class Progress(pl.Callback):
     def _tell(self, trainer: pl.Trainer, done: int) -> None:
         self._told = time.monotonic()
         if trainer.is_global_zero:
-            eta = _eta(self._told - self._start, done - self._first, self._total(trainer) - self._first)
-            print(f"{self._line(trainer)}, step {done}/{self._total(trainer)}{eta}", file=sys.stderr, flush=True)
+            left = eta(self._told - self._start, done - self._first, self._total(trainer) - self._first)
+            print(f"{self._line(trainer)}, step {done}/{self._total(trainer)}{left}", file=sys.stderr, flush=True)
 
     @staticmethod
     def _total(trainer: pl.Trainer) -> int:
@@ -93,22 +69,3 @@ class Progress(pl.Callback):
         ]
         epoch = min(trainer.current_epoch + 1, trainer.max_epochs or 1)
         return ", ".join([f"epoch {epoch}/{trainer.max_epochs}", *shown])
-
-
-def _bars() -> Bars:
-    return Bars(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-
-
-def _eta(seconds: float, done: int, total: int | None) -> str:
-    if not total or done <= 0 or done >= total:
-        return ""
-    left = int(seconds / done * (total - done))
-    return f", ETA {left // 60}:{left % 60:02d}"

@@ -3,7 +3,6 @@
 from medrestore.data.catalogue import Catalogue, Item, LeftOut, Source
 from medrestore.data.folders import FolderSource
 from medrestore.data.fundus import FundusSource
-from medrestore.data.module import RestorationData
 from medrestore.data.pairs import FolderPairs
 from medrestore.data.samples import Case, Pair, Unpaired
 from medrestore.data.screening import Screening
@@ -17,7 +16,6 @@ __all__ = [
     "Item",
     "LeftOut",
     "Pair",
-    "RestorationData",
     "Screening",
     "Source",
     "Unpaired",

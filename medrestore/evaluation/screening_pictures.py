@@ -19,6 +19,9 @@ _COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#009E73", "no part": 
 _DPI = 100
 _BINS = 40
 _CELL = 176  # pixels of an image on the sheet
+_GAP = 12  # pixels between images
+_TITLE, _CAPTION = 34, 36  # pixels above a row and above its images
+_ROW = _TITLE + _CAPTION + _CELL + _GAP
 
 
 def histogram(scores: Mapping[str, Sequence[float]], threshold: float, title: str) -> bytes:
@@ -75,20 +78,27 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[str, Tensor]]]]) -> b
     Args:
         rows: title, and captions with images (C, H, W) in [0, 1], at most six a row.
     """
-    figure = Figure(
-        figsize=((PER_ROW * _CELL + 0.01) / _DPI, (len(rows) * (_CELL + 70) + 0.01) / _DPI),
-        dpi=_DPI,
-        layout="constrained",
-    )
+    # Placed by hand, in pixels from the top left: a layout engine would draw every image twice, seconds for a sheet.
+    width, height = PER_ROW * (_CELL + _GAP) + _GAP, max(1, len(rows)) * _ROW
+    figure = Figure(figsize=((width + 0.01) / _DPI, (height + 0.01) / _DPI), dpi=_DPI)
     FigureCanvasAgg(figure)
-    for part, (title, images) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
-        part.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left")
-        grid = part.subplots(1, PER_ROW, squeeze=False)[0]
-        for axes in grid:
+    for row, (title, images) in enumerate(rows):
+        top = row * _ROW + _TITLE
+        figure.text(_GAP / width, 1 - (top - 10) / height, title, fontsize=10, fontweight="bold")
+        for column, (caption, image) in enumerate(images):
+            left = _GAP + column * (_CELL + _GAP)
+            figure.text(
+                (left + _CELL / 2) / width,
+                1 - (top + _CAPTION - 4) / height,
+                caption,
+                fontsize=8,
+                ha="center",
+                parse_math=False,
+            )
+            place = (left / width, 1 - (top + _CAPTION + _CELL) / height, _CELL / width, _CELL / height)
+            axes = figure.add_axes(place)
             axes.set_axis_off()
-        for axes, (caption, image) in zip(grid, images, strict=False):
             axes.imshow(_thumbnail(image), cmap="gray", vmin=0.0, vmax=1.0)
-            axes.set_title(caption, fontsize=8, parse_math=False)
     return _png(figure)
 
 

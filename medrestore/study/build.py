@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from medrestore.callbacks import track
 from medrestore.classical import Method
 from medrestore.config import overlay, plain
 from medrestore.data.catalogue import Item, hashed_group
@@ -21,6 +20,7 @@ from medrestore.evaluation.scoring import MetricSettings, outputs, score_cases
 from medrestore.evaluation.tables import read_conditions
 from medrestore.hardware import accelerator
 from medrestore.judges import proposing_detector
+from medrestore.progress import track
 from medrestore.run import make_data
 from medrestore.run_directory import Run
 from medrestore.study.assemble import PRACTICE_SCENES, Scene, Settings, assemble, make_room

@@ -12,7 +12,7 @@ import scipy.ndimage
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from medrestore.data import FolderSource, RestorationData, Screening
+from medrestore.data import FolderSource, Screening
 from medrestore.data.catalogue import hashed_group
 from medrestore.data.crops import CropSettings
 from medrestore.data.module import LoaderSettings
