@@ -72,7 +72,7 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Save within an epoch when it is time."""
         if (
-            time.monotonic() - self._saved_at >= 60 * self.minutes
+            trainer.strategy.broadcast(time.monotonic() - self._saved_at >= 60 * self.minutes)  # all or none
             and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         ):
             self._save(trainer, "last")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 
 class History(Logger):
@@ -43,6 +44,7 @@ class History(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: `config.yaml` holds the configuration."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add one row, or complete the row of this step."""
         seconds = round(self._before + time.monotonic() - self._start, 1)
@@ -52,6 +54,7 @@ class History(Logger):
         else:
             self.rows.append(row)
 
+    @rank_zero_only
     def save(self) -> None:
         """Write the whole table, atomically."""
         names = sorted({name for row in self.rows for name in row} - {"epoch", "step", "seconds"})

@@ -21,6 +21,7 @@ from medrestore.evaluation.statistics import interval
 from medrestore.evaluation.vessel_maps import FilterSettings, fit_filters
 from medrestore.evaluation.vessel_scores import best_threshold, overlap_scores
 from medrestore.networks.frame import pad_to_multiple
+from medrestore.shared_batch import batch_mean, share
 from medrestore.tasks.judge import AbstractJudge, MakeOptimizer, SetScore
 from medrestore.tasks.small_unet import SmallUNet
 
@@ -92,9 +93,11 @@ class VesselSegmenter(AbstractJudge):
         scores = self._scores(batch.images).float()
         found = scores.sigmoid() * inside
         entropy = (binary_cross_entropy_with_logits(scores, truth, reduction="none") * inside).sum()
+        # of the whole batch, where processes share it
+        both, either = (share()[1] * batch_mean(part) for part in ((found * truth).sum(), found.sum() + truth.sum()))
         return {
-            "cross_entropy": entropy / inside.sum().clamp(min=1),
-            "dice": 1 - (2 * (found * truth).sum() + 1) / (found.sum() + truth.sum() + 1),
+            "cross_entropy": entropy / batch_mean(inside.sum()).clamp(min=1 / share()[1]),
+            "dice": 1 - (2 * both + 1) / (either + 1),
         }
 
     def predict(self, image: Tensor) -> Tensor:
