@@ -40,32 +40,23 @@ def weights(directory: Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def without_noise(found: dict[str, torch.Tensor]) -> dict[str, float]:
-    """What a difference is held against: a tensor's largest value, or a millionth of the largest of its kind.
-
-    Biases in front of a normalisation have no gradient but rounding.
-    """
-    kinds: dict[str, float] = {}
-    for name, value in found.items():
-        if value.is_floating_point() and value.numel():
-            kind = name.split(".")[0] + name.rpartition(".")[2].replace("bias", "weight")
-            kinds[kind] = max(kinds.get(kind, 0.0), float(value.abs().max()))
-    scales = {}
-    for name, value in found.items():
-        if value.is_floating_point() and value.numel():
-            kind = name.split(".")[0] + name.rpartition(".")[2].replace("bias", "weight")
-            scales[name] = max(float(value.abs().max()), 1e-6 * kinds[kind], 1e-12)
-    return scales
-
-
 def distance(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
-    """The largest difference of any tensor, relative to `without_noise`."""
+    """The largest difference of any tensor, relative to its largest value.
+
+    Biases in front of a normalisation have no gradient but rounding: a tensor below a millionth of the largest of its
+    network, weights or moments, is held against that.
+    """
     assert ours.keys() == theirs.keys()
-    worst, scales = 0.0, without_noise(ours)
+    largest: dict[tuple[str, bool], float] = {}
     for name, value in ours.items():
         if value.is_floating_point() and value.numel():
-            difference = (value.double() - theirs[name].double()).abs().max()
-            worst = max(worst, float(difference) / scales[name])
+            kind = (name.split(".")[0], name.endswith("_sq"))
+            largest[kind] = max(largest.get(kind, 0.0), float(value.abs().max()))
+    worst = 0.0
+    for name, value in ours.items():
+        if value.is_floating_point() and value.numel():
+            scale = max(float(value.abs().max()), 1e-6 * largest[name.split(".")[0], name.endswith("_sq")], 1e-12)
+            worst = max(worst, float((value.double() - theirs[name].double()).abs().max()) / scale)
         else:
             assert torch.equal(value, theirs[name]), name
     return worst

@@ -75,8 +75,13 @@ class Progress(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clocks until the next epoch."""
-        for clock in self._clocks():
-            clock.pause()
+        self._pause()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Stop the clocks until the next batch."""
+        self._pause()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the last line standing."""
@@ -92,6 +97,10 @@ class Progress(pl.Callback):
 
     def _clocks(self) -> list[Throughput]:
         return [self._epoch] if self._early is None else [self._epoch, self._early]
+
+    def _pause(self) -> None:
+        for clock in self._clocks():
+            clock.pause()
 
     def _tell_speed(self, trainer: pl.Trainer, done: int) -> None:
         assert self._early is not None
