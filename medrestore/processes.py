@@ -221,7 +221,8 @@ def tell_first(line: str | None) -> bool:
         except Exception:  # whoever holds the store is gone, and has said why
             told = not is_first()
     if line and not told:
-        print(line, file=sys.__stderr__, flush=True)
+        # the first process keeps its own standard error, which a notebook or a test may have replaced
+        print(line, file=sys.stderr if is_first() else sys.__stderr__, flush=True)
     return not told
 
 

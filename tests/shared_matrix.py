@@ -31,8 +31,10 @@ _SR = ["experiment=brain_sr", *_BRAIN, "sampling.crop=32", "model.critic.width=2
 CASES = {
     "paired_wgan": [*_WGAN, *_RESNET, "model.generator.dropout=0.5", "model.ema_decay=0.9"],
     "paired_wgan_auto": [*_WGAN, *_PLAIN, "loss.l1.weight=auto", "+loss.l1.auto_steps=3"],
-    "paired_wgan_batch_norm": [*_WGAN, *_PLAIN, "model.critic.norm=batch"],
-    "paired_wgan_recomputed": [*_WGAN, *_RESNET, "model.generator.dropout=0.5", "hardware.activation_checkpointing=true"],
+    "paired_wgan_batch_norm": [*_WGAN, *_PLAIN, "++model.critic.norm=batch"],
+    "paired_wgan_recomputed": [
+        *(*_WGAN, *_RESNET, "model.generator.dropout=0.5", "hardware.activation_checkpointing=true"),
+    ],
     "pix2pix": [
         *("experiment=ct_pix2pix", "dataset.patients=6", "dataset.slices_per_patient=1", "dataset.size=64"),
         *("network@model.generator=unet", "model.generator.width=2", "model.generator.depth=6", "sampling.crop=64"),
@@ -48,11 +50,11 @@ CASES = {
         *("network@model.generator=srresnet", "model.generator.width=4", "model.generator.blocks=1"),
         *("model.generator.dropout=0.5", "model.relativistic=true"),
     ],
-    "two_stage_sr_in_parts": [*_SR, *_PLAIN, "model.accumulate=2", "model.critic.norm=instance"],
+    "two_stage_sr_in_parts": [*_SR, *_PLAIN, "model.accumulate=2", "++model.critic.norm=instance"],
     "cycle_feature": [
         *("experiment=retina_enhance", *_FUNDUS, "sampling.crop=32", "model.critic.width=4", "model.history=6"),
         *_PLAIN,
-        *("network@model.degrader=plain", "model.degrader.width=4", "model.degrader.depth=1", "model.cycle=both"),
+        "model.cycle=both",
     ],
     "vessel_segmenter": ["experiment=vessel_segmenter", *_FUNDUS, "sampling.crop=64"],
     "scene_segmenter": [

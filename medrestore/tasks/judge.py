@@ -154,6 +154,11 @@ class AbstractJudge(pl.LightningModule, ABC):
         """Boxes and thresholds do not survive half precision: switches autocast off."""
         return torch.autocast(self.device.type, enabled=False)
 
+    @staticmethod
+    def wide(scores: Tensor) -> Tensor:
+        """Scores in at least float32."""
+        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
     # -- training -------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Optimizer:

@@ -101,16 +101,17 @@ class SceneSegmenter(AbstractJudge):
         with torch.no_grad():
             found = torch.bincount(counted, minlength=len(self.classes)).to(self.seen.dtype)
             self.seen += share()[1] * batch_mean(found)  # of the whole batch, where processes share it
-            weight = ((self.seen / self.seen.sum()) ** -self.rare).float()
+        scores = self.wide(self._scores(batch.images))
+        with torch.no_grad():
+            weight = ((self.seen / self.seen.sum()) ** -self.rare).to(scores.dtype)
             usual = batch_mean(weight[counted].sum())
-        scores = self._scores(batch.images).float()
         summed = cross_entropy(scores, batch.classes, weight, ignore_index=IGNORE, reduction="sum")
         return {"cross_entropy": summed / usual}
 
     def predict(self, image: Tensor) -> Tensor:
         """Class of every pixel, int64 `(H, W)`, of `(C, H, W)` in [0, 1] of any size."""
         with self.asked():
-            scores = self._scores(image.float()[None].to(self.device))
+            scores = self._scores(image[None].to(self.device, self.dtype))
         return scores[0].argmax(0).cpu()
 
     def examples(self, batch: Mapped) -> list[tuple[Tensor, Tensor]]:

@@ -88,9 +88,9 @@ class VesselSegmenter(AbstractJudge):
 
     def losses(self, batch: Mapped) -> dict[str, Tensor]:
         """Cross entropy and 1 - Dice of all pixels of the batch inside the field of view."""
-        inside = (batch.classes != IGNORE).float()
-        truth = (batch.classes == 1).float()
-        scores = self._scores(batch.images).float()
+        scores = self.wide(self._scores(batch.images))
+        inside = (batch.classes != IGNORE).to(scores.dtype)
+        truth = (batch.classes == 1).to(scores.dtype)
         found = scores.sigmoid() * inside
         entropy = (binary_cross_entropy_with_logits(scores, truth, reduction="none") * inside).sum()
         # of the whole batch, where processes share it
@@ -103,7 +103,7 @@ class VesselSegmenter(AbstractJudge):
     def predict(self, image: Tensor) -> Tensor:
         """Probability of vessel, float32 `(H, W)`, of `(C, H, W)` in [0, 1] of any size."""
         size = image.shape[-2:]
-        images = image.float()[None].to(self.device)
+        images = image[None].to(self.device, self.dtype)
         if max(size) > LONGEST:
             few = [max(1, round(side * LONGEST / max(size))) for side in size]
             images = interpolate(images, size=few, mode="area")

@@ -1,4 +1,4 @@
-"""What a machine may ask of a network (recomputed activations, another layout, a share of the batch) changes nothing."""
+"""What a machine asks of a network (recomputed activations, another layout, a share of a batch) changes nothing."""
 
 from __future__ import annotations
 
