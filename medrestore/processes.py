@@ -233,7 +233,9 @@ def _store() -> Any:
 
 
 def _meets() -> bool:
-    """Whether the processes have met; before Lightning starts the others there is none to meet."""
+    """Whether the processes can meet; before Lightning has started the others there is none to meet."""
+    if not _alone:
+        join()
     return _group is not None and not _alone
 
 

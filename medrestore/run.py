@@ -29,7 +29,7 @@ from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
 from medrestore.hardware import Machine, check_share, choose, own_device
 from medrestore.judges import finish_judge, judge_finder, proposing_detector
-from medrestore.processes import alone, first_ahead, from_first, is_first, join, placement, wait
+from medrestore.processes import alone, first_ahead, from_first, is_first, placement, wait
 from medrestore.progress import track
 from medrestore.run_directory import Run, locked, resolved, resume_point
 from medrestore.schemes import AbstractRestorer
@@ -87,7 +87,6 @@ def train(config: DictConfig, directory: Path) -> Run:
         if trainer.interrupted:
             raise KeyboardInterrupt
         run = Run(directory, config)
-        join()
         if isinstance(module, AbstractJudge):
             if is_first():
                 with alone():
