@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,9 @@ def _lost(error: Exception) -> int:
         line = " ".join(str(error).split())[:120]
         tell_first(f"medrestore: another process of this command ended without a word ({line})")
         return 2
-    sys.stderr = sys.__stderr__
-    tell_first(f"medrestore: process {placement().rank} met an error")
-    raise error
+    told = "".join(traceback.format_exception(error))
+    tell_first(f"{told}medrestore: process {placement().rank} of {placement().count} met this error")
+    return 1
 
 
 def _run(name: str, task: Callable[[Any], Any], overrides: list[str]) -> Any:
@@ -160,6 +161,9 @@ def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], swee
             if is_first():
                 _remove_empty(directory)
             code = _refused(error)
+            return None
+        except Exception as error:  # Hydra would tell it as its own
+            code = _lost(error)
             return None
 
     sys.argv[1:] = overrides

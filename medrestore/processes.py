@@ -26,6 +26,7 @@ _TOLD = "medrestore_error_told"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _group: Any = None  # in which the processes meet, apart from the training's own exchange
 _alone = False
+_pinned: Placement | None = None  # Lightning takes its variables back when a training ends
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def placement() -> Placement:
     """What the launcher says in the environment; imports nothing."""
     if _alone:
         return Placement()
+    if _pinned is not None:
+        return _pinned
     known = os.environ
     if "TORCHELASTIC_RUN_ID" in known:
         return Placement("torchrun", int(known["RANK"]), int(known["WORLD_SIZE"]), int(known["LOCAL_RANK"]),
@@ -67,6 +70,13 @@ def placement() -> Placement:
         local = int(known["LOCAL_RANK"])
         return Placement("lightning", local, int(known["WORLD_SIZE"]), local)
     return Placement()
+
+
+def pin(count: int) -> None:
+    """From now on this is one of `count` processes, the others of which Lightning starts on this machine."""
+    global _pinned
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    _pinned = Placement("lightning", local, count, local)
 
 
 def is_first() -> bool:

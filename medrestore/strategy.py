@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from medrestore.errors import MedrestoreError
 from medrestore.hardware import Machine
-from medrestore.processes import placement
+from medrestore.processes import pin, placement
 
 _EXCHANGE = timedelta(minutes=30)  # a process that waits so long for a gradient has lost the others
 
@@ -43,6 +43,7 @@ def trainer_arguments(machine: Machine, setting: str, judge: bool) -> dict[str, 
         placed = placement()
         if not placed.external:
             _refuse_outside_of_commands(machine)
+            pin(machine.processes)
             plugins.append(LightningEnvironment())  # also on a cluster, without srun
         if setting == "auto":
             # every step leaves a network out; no buffers are sent: all processes compute the same, see `shared_batch`
