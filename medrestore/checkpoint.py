@@ -50,7 +50,7 @@ def save_generator(path: Path, generator: nn.Module, network: dict[str, Any], ab
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     if not all_finite(tensors.values()):
         raise MedrestoreError(
-            f"{path} is not written: the generator's weights are not finite; type model.generator_optimizer.lr=<a tenth>"
+            f"{path} is not written: its weights are not finite; type model.generator_optimizer.lr=<a tenth>"
         )
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(tensors, temporary, metadata={"medrestore": json.dumps(metadata)})
@@ -150,7 +150,7 @@ def read_training_state(path: Path) -> dict[str, Any]:
         _check_sum(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive fails in as many ways as it has bytes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].partition(". ")[0] if str(error) else type(error).__name__
         raise MedrestoreError(f"{path} cannot be read as a checkpoint: {reason}") from None
 
 

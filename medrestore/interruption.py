@@ -5,8 +5,8 @@ Before and after, in preparation and evaluation, there is nothing to save, and i
 exit code is 75 (EX_TEMPFAIL of sysexits.h): the same command with `ckpt=last` goes on.
 
 Under SLURM the first process also puts its job back into the queue after SIGUSR1, which is what a job gets that asked
-for it (`sbatch --signal=USR1@120`) before its time is over. SIGTERM comes from `scancel` as well, and from a pre-emption
-after which SLURM itself puts the job back: then nothing is requeued here.
+for it (`sbatch --signal=USR1@120`) before its time is over. SIGTERM comes from `scancel` as well, and from a
+pre-emption after which SLURM itself puts the job back: then nothing is requeued here.
 """
 
 from __future__ import annotations

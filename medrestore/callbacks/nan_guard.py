@@ -10,7 +10,7 @@ from medrestore.errors import MedrestoreError
 
 
 class Diverged(MedrestoreError):
-    """Steps or weights that are not finite: `medrestore.run.train` goes back, until that has not helped often enough."""
+    """Steps or weights that are not finite: `medrestore.run.train` goes back, a limited number of times."""
 
 
 class NanGuard(pl.Callback):

@@ -31,7 +31,7 @@ class SkippedSteps:
 
     @torch.no_grad()
     def before_batch(self, module: nn.Module) -> None:
-        """Keep batch norm's running statistics: they take in a batch before anyone knows that its loss is not finite."""
+        """Keep batch norm's running statistics, which take in a batch before anyone knows that it is sound."""
         if self._norms is None:
             self._norms = [
                 part for part in module.modules() if isinstance(part, _NormBase) and part.track_running_stats
