@@ -44,7 +44,7 @@ def save_generator(path: Path, generator: nn.Module, network: dict[str, Any], ab
         `path`.
 
     Raises:
-        MedrestoreError: weights that are not finite.
+        MedrestoreError: weights that are not finite, or a disk that takes no more.
     """
     metadata = {"network": network, "range": [0, 1], "version": __version__, "notice": NOTICE, **about}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
@@ -53,8 +53,12 @@ def save_generator(path: Path, generator: nn.Module, network: dict[str, Any], ab
             f"{path} is not written: its weights are not finite; type model.generator_optimizer.lr=<a tenth>"
         )
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, metadata={"medrestore": json.dumps(metadata)})
-    os.replace(temporary, path)
+    try:
+        save_file(tensors, temporary, metadata={"medrestore": json.dumps(metadata)})
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise MedrestoreError(f"{path} cannot be written: {error}; make room and type ckpt=last") from None
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -128,6 +129,13 @@ def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], swee
             _remove_empty(directory)
             code = 2
             print(f"medrestore: {error}", file=sys.stderr)
+            return None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            code = 2
+            again = f"make room and type the same command with hydra.run.dir={directory} ckpt=last"
+            print(f"medrestore: {error.filename or directory}: {error.strerror}; {again}", file=sys.stderr)
             return None
 
     sys.argv[1:] = overrides

@@ -16,6 +16,8 @@ from conftest import TINY, TINY_WGAN
 from killed_runs import break_and_resume, kill
 from safetensors.torch import load_file
 
+from medrestore.callbacks.selection import Selection
+from medrestore.checkpoint import load_generator, read_training_state
 from medrestore.config import compose
 from medrestore.errors import MedrestoreError
 from medrestore.run import train
@@ -222,11 +224,38 @@ def test_a_full_disk_is_told_and_the_training_goes_on(
     unbroken: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.writing").symlink_to("/dev/full")
+    (tmp_path / "samples").mkdir()
+    for name in ("checkpoints/last.writing", "metrics.writing", "samples/epoch_0001.png"):
+        (tmp_path / name).symlink_to("/dev/full")
     found = finished(tmp_path)
     assert all(torch.equal(value, found[name]) for name, value in unbroken.items())
-    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("medrestore:")]
-    assert "last.ckpt was not saved: No space left on device; what was saved before is whole" in told
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("medrestore:")]
+    assert len(told) == 3 and all(" was not saved: No space left on device" in line for line in told)
+    assert any("last.ckpt was not saved: No space left on device; what was saved before is whole" in x for x in told)
+    assert len(history(tmp_path / "metrics.csv")) == 3
+
+
+@pytest.mark.slow
+def test_an_epoch_that_could_not_be_saved_is_not_chosen(tmp_path: Path) -> None:
+    best = ["select=val/psnr", "pretrain_epochs=0"]
+    finished(tmp_path / "whole", *best)
+    rows = [float(row["val/psnr"]) for row in history(tmp_path / "whole" / "metrics.csv")]
+    assert max(rows) == rows[-1]
+    original = Selection.add
+
+    def add(self: Selection, epoch: int, scores: Any) -> list[str]:
+        if epoch == 2:
+            (tmp_path / "full" / "checkpoints" / "best.writing").symlink_to("/dev/full")
+        return original(self, epoch, scores)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Selection, "add", add)
+        finished(tmp_path / "full", *best)
+    _, about = load_generator(tmp_path / "full")
+    state = read_training_state(tmp_path / "full" / "checkpoints" / "best.ckpt")
+    assert about["selected"] == f"epoch {state['epoch'] + 1} by val/psnr" and state["epoch"] == rows.index(
+        max(rows[:2])
+    )
 
 
 def test_a_training_that_is_over_and_cannot_be_saved_fails_with_a_line(tmp_path: Path) -> None:

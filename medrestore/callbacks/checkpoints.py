@@ -73,6 +73,7 @@ class Checkpoints(Checkpoint):
         self.export_pretrained = export_pretrained
         self.saving = BackgroundSaving()
         self._saved_at = time.monotonic()
+        self._epochs: dict[str, int] = {}  # of the candidates that were saved last
         self._owed = False  # a save that was left out because steps were being skipped
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -148,7 +149,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait for the last state; try once more when it could not be saved."""
-        self.saving.wait()
+        self._forget_unsaved()
         if self.saving.failure:
             self._save(trainer, "last")
             self.saving.wait()
@@ -157,18 +158,28 @@ class Checkpoints(Checkpoint):
 
     def _select(self, trainer: pl.Trainer, stage: Kept) -> None:
         selection = self.selections[stage]
+        if self.saving.failures:
+            self._forget_unsaved()
         before = selection.chosen()
         scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name in selection.metrics}
         for metric in selection.add(trainer.current_epoch, scores):
+            self._epochs[self._candidate(stage, metric)] = trainer.current_epoch
             self._save(trainer, self._candidate(stage, metric))
         chosen = selection.chosen()
         if chosen is not None and chosen != before and trainer.is_global_zero:
             self.saving.wait()
             source = self._path(self._candidate(stage, chosen[0]))
             if source != self._path(stage):
-                temporary = self._path(stage).with_suffix(".writing")
-                shutil.copyfile(source, temporary)
-                _replace(temporary, self._path(stage))
+                _give_name(source, self._path(stage))
+
+    def _forget_unsaved(self) -> None:
+        """An epoch that is not on the disk is not chosen; the best one before it still is there."""
+        self.saving.wait()
+        for stage, selection in self.selections.items():
+            for metric in selection.metrics:
+                name = self._candidate(stage, metric)
+                if self.saving.failures.pop(self._path(name).name, None):
+                    selection.rows = [row for row in selection.rows if row[0] != self._epochs.get(name)]
 
     def _pretrained(self, module: AbstractRestorer) -> tuple[nn.Module, str]:
         """The generator of the first stage that its rule chooses, and which epoch it is of."""
@@ -219,8 +230,12 @@ def _learned(trainer: pl.Trainer, module: pl.LightningModule) -> Iterator[Tensor
             yield from (value for value in state.values() if isinstance(value, Tensor))
 
 
-def _replace(temporary: Path, path: Path) -> None:
-    """Rename a file that is safely on the disk."""
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
+def _give_name(source: Path, path: Path) -> None:
+    """A second name for a file that is only ever replaced, never changed; where names are single, a copy."""
+    temporary = path.with_suffix(".writing")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
     os.replace(temporary, path)

@@ -28,11 +28,11 @@ class BackgroundSaving(CheckpointIO):
     Only a training that is over and still cannot be saved fails (`Checkpoints`).
 
     Attributes:
-        failure: why the newest save failed; None when it went well.
+        failures: of each file whose newest save failed, what was told.
     """
 
     def __init__(self) -> None:
-        self.failure: str | None = None
+        self.failures: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._bug: BaseException | None = None
 
@@ -53,6 +53,11 @@ class BackgroundSaving(CheckpointIO):
         """Delete a state."""
         Path(path).unlink(missing_ok=True)
 
+    @property
+    def failure(self) -> str | None:
+        """Why the newest state of the training is not on the disk; None where it is."""
+        return self.failures.get(LAST)
+
     def wait(self) -> None:
         """Until the state that is being written is on the disk, or has failed to get there."""
         if self._thread is not None:
@@ -69,11 +74,11 @@ class BackgroundSaving(CheckpointIO):
     def _write(self, state: dict[str, Any], path: Path) -> None:
         try:
             save_training_state(path, state, path.with_name(PREVIOUS) if path.name == LAST else None)
-            self.failure = None
+            self.failures.pop(path.name, None)
         except OSError as error:
-            self.failure = f"{path} was not saved: {error.strerror or error}"
+            self.failures[path.name] = f"{path} was not saved: {error.strerror or error}"
             kept = "what was saved before is whole, the training goes on and tries again"
-            print(f"medrestore: {self.failure}; {kept}", file=sys.stderr, flush=True)
+            print(f"medrestore: {self.failures[path.name]}; {kept}", file=sys.stderr, flush=True)
         except BaseException as bug:  # raised where somebody sees it
             self._bug = bug
 
