@@ -120,6 +120,10 @@ class Checkpoints(Checkpoint):
         if _agreed(trainer, interruption.asked()):
             raise interruption.stop()
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing is to be learned from what weights that are not finite make of an image."""
+        _refuse_not_finite(trainer, pl_module)
+
     def on_validation_batch_end(
         self,
         trainer: pl.Trainer,

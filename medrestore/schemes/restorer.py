@@ -183,7 +183,7 @@ class AbstractRestorer(pl.LightningModule, ABC):
         The first loader's are validation images, `val/psnr`; a second one's are training images, `train/psnr`.
         """
         with torch.autocast(batch.degraded.device.type, enabled=False):  # as the final evaluation, in float32
-            restored = self(batch.degraded).float().clamp(0, 1)
+            restored = self(batch.degraded).float().nan_to_num(0.0).clamp(0, 1)  # no number counts as black
         target = batch.target.float()
         part = "train" if dataloader_idx else "val"
         scores = {f"{part}/psnr": psnr(restored, target).mean().float()}

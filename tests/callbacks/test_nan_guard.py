@@ -154,13 +154,14 @@ def fit(
     ckpt: Path | None = None,
     **more: Any,
 ) -> pl.Trainer:
+    given = {"callbacks": [NanGuard(10)], **more}
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        default_root_dir=folder, limit_val_batches=0, enable_checkpointing=False,
-        **{"callbacks": [NanGuard(10)], **more},
+        default_root_dir=folder, limit_val_batches=0, log_every_n_steps=1,
+        enable_checkpointing=any(isinstance(callback, Checkpoints) for callback in given["callbacks"]), **given,
     )  # fmt: skip
     loader = torch.utils.data.DataLoader(data or Images(), batch_size=1)
-    trainer.fit(model, loader, ckpt_path=ckpt, weights_only=True)
+    trainer.fit(model, loader, loader, ckpt_path=ckpt, weights_only=True)
     return trainer
 
 
@@ -215,7 +216,7 @@ def scaled(start: float) -> dict[str, Any]:
 
 
 def test_a_scaler_that_overflows_is_no_failure_of_the_model(tmp_path: Path) -> None:
-    model = wgan("model.critic_steps=1", "model.gradient_clip=0.5")
+    model = wgan("model.critic_steps=1", "+model.gradient_clip=0.5")
     trainer = fit(model, tmp_path, **scaled(2.0**24))  # gradients of half precision end at 65504
     steps = int(model.generator_updates) + int(model.critic_updates)
     scaler = trainer.precision_plugin.scaler  # type: ignore[attr-defined]
@@ -227,7 +228,7 @@ def test_a_scaler_that_overflows_is_no_failure_of_the_model(tmp_path: Path) -> N
 def test_gradients_are_clipped_at_their_own_size_whatever_the_scale(tmp_path: Path) -> None:
     ends = []
     for start in (1.0, 2.0**10):
-        model = wgan("model.gradient_clip=0.01", "model.critic_steps=1")
+        model = wgan("+model.gradient_clip=0.01", "model.critic_steps=1")
         model._make_optimizers = (lambda p: torch.optim.SGD(p, lr=0.1),) * 2
         fit(model, tmp_path, **scaled(start))
         ends.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
