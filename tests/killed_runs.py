@@ -57,12 +57,12 @@ def break_and_resume(folder: Path, overrides: Sequence[str], moments: Sequence[s
         folder: for the runs.
         overrides: of `train`.
         moments: `<signal>:<moment>:<count>`: the signal that the training sends itself at the count-th such moment,
-            `step` (in the middle of it), `validation`, `epoch` (its start), `flush` or `rename` (of a checkpoint, between
-            its two, in the thread that writes it), `end` (of the training) and `evaluation`.
+            `step` (in the middle of it), `validation`, `epoch` (its start), `flush` or `rename` (of a checkpoint,
+            between its two, in the thread that writes it), `end` (of the training) and `evaluation`.
 
     Returns:
         For each moment how the broken process ended (a negative signal or an exit code), the names of what is not
-        equal, bit for bit, in the last checkpoint and in what is exported, and whether the second process saved a state.
+        equal, bit for bit, in the last checkpoint and in what is exported, and whether the second process has saved.
     """
     line = [sys.executable, str(Path(__file__)), str(folder), json.dumps(list(overrides)), *moments]
     done = subprocess.run(line, capture_output=True, text=True, timeout=1200)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from finished_runs import configured
+from omegaconf import OmegaConf
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -24,6 +26,7 @@ from medrestore.checkpoint import (
 )
 from medrestore.errors import MedrestoreError
 from medrestore.networks import PlainResidual
+from medrestore.run_directory import Run
 
 NETWORK = {"_target_": "medrestore.networks.PlainResidual", "channels": 3, "width": 8, "depth": 1}
 
@@ -184,3 +187,13 @@ def test_whenever_a_save_is_killed_a_whole_state_is_there(size: int, kills: int,
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= kills // 2  # saves went well between the kills
     assert "damaged" not in done.stderr
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_newer_keys(tmp_path: Path) -> None:
+    config = configured("cervix_deblur", "sampling.shrink=0.5", "metrics.lpips_weights=random")
+    del config.sampling.synthetic_sources, config.evaluation.detector
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+    opened = Run.load(tmp_path).config
+    assert opened.sampling.synthetic_sources == 0 and opened.evaluation.detector is None
+    del opened.sampling.synthetic_sources, opened.evaluation.detector
+    assert opened == config

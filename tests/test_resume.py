@@ -114,8 +114,8 @@ SCHEMES = {
         "model.critic.width=4", "model.relativistic=true", "+loss=l1", "pretrain_epochs=1", "select=psnr_ssim",
     ],
     "cycle_feature": [
-        *_SCHEME, "dataset=fundus_phantom", "dataset.clear_patients=6", "dataset.cataract_patients=6", "dataset.size=64",
-        "dataset.pairs=0", "model=cycle_feature", *_PLAIN, "model.critic.width=4", "model.history=2",
+        *_SCHEME, "dataset=fundus_phantom", "dataset.clear_patients=6", "dataset.cataract_patients=6",
+        "dataset.size=64", "dataset.pairs=0", "model=cycle_feature", *_PLAIN, "model.critic.width=4", "model.history=2",
         "model.ema_decay=0.9", "pretrain_epochs=1",
     ],
     "cervix_lesion_detector": [
