@@ -153,17 +153,18 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait for the last state; try once more when it could not be saved."""
-        self._forget_unsaved()
+        self.saving.wait()
+        self._forget_unsaved(trainer)
         if self.saving.failure:
             self._save(trainer, "last")
             self.saving.wait()
+            self._forget_unsaved(trainer)
         if self.saving.failure:
             raise MedrestoreError(f"{self.saving.failure}; make room and type ckpt=last")
 
     def _select(self, trainer: pl.Trainer, stage: Kept) -> None:
         selection = self.selections[stage]
-        if self.saving.failures:
-            self._forget_unsaved()
+        self._forget_unsaved(trainer)
         before = selection.chosen()
         scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name in selection.metrics}
         for metric in selection.add(trainer.current_epoch, scores):
@@ -171,14 +172,14 @@ class Checkpoints(Checkpoint):
             self._save(trainer, self._candidate(stage, metric))
         chosen = selection.chosen()
         if chosen is not None and chosen != before and trainer.is_global_zero:
-            self.saving.wait()
             source = self._path(self._candidate(stage, chosen[0]))
             if source != self._path(stage):
+                self.saving.wait()
                 _give_name(source, self._path(stage))
 
-    def _forget_unsaved(self) -> None:
+    def _forget_unsaved(self, trainer: pl.Trainer) -> None:
         """An epoch that is not on the disk is not chosen; the best one before it still is there."""
-        self.saving.wait()
+        self.saving.failures = trainer.strategy.broadcast(self.saving.failures)  # the first process writes
         for stage, selection in self.selections.items():
             for metric in selection.metrics:
                 name = self._candidate(stage, metric)
