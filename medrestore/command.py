@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import os
 import re
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medrestore import interruption
 from medrestore.config import CONF_DIR, compose, key_of, quoted, register_resolvers
 from medrestore.errors import MedrestoreError
 
@@ -31,8 +34,9 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
         name: the root config `conf/<name>.yaml`.
 
     Returns:
-        A decorator. The command ends with code 0, with what the task returns when that is an int, or with 2 and one
-        line on standard error when the user made a mistake. Only `train` sweeps and owns a run directory.
+        A decorator. The command ends with code 0, with what the task returns when that is an int, with 2 and one line
+        on standard error when the user made a mistake, or with 75 when a signal asked it to end and `ckpt=last` goes on
+        (`interruption`). Only `train` sweeps and owns a run directory.
     """
 
     def decorate(task: Callable[[Any], Any]) -> Callable[[], None]:
@@ -46,12 +50,17 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
                 any(key_of(argument) == "sweep" for argument in arguments) and "hydra.mode=RUN" not in arguments
             )
             overrides = [quote_path(argument, sweep) for argument in arguments]
-            try:
-                code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
-            except MedrestoreError as error:
-                print(f"medrestore: {error}", file=sys.stderr)
-                code = 2
-            sys.exit(code if isinstance(code, int) else 0)
+            with interruption.listening() if name == "train" else contextlib.nullcontext():
+                try:
+                    code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
+                except interruption.StartAgain as why:
+                    print(f"medrestore: ended for {why}; to go on: the same command with {why.again}", file=sys.stderr)
+                    interruption.requeue(why)
+                    code = interruption.AGAIN
+                except MedrestoreError as error:
+                    print(f"medrestore: {error}", file=sys.stderr)
+                    code = 2
+                sys.exit(code if isinstance(code, int) else 0)
 
         return command
 
@@ -113,10 +122,20 @@ def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], swee
             return result.metric
         try:
             return task(cfg)
+        except interruption.StartAgain as why:
+            why.again = f"hydra.run.dir={directory} ckpt=last"
+            raise
         except MedrestoreError as error:
             _remove_empty(directory)
             code = 2
             print(f"medrestore: {error}", file=sys.stderr)
+            return None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            code = 2
+            again = f"make room and type the same command with hydra.run.dir={directory} ckpt=last"
+            print(f"medrestore: {error.filename or directory}: {error.strerror}; {again}", file=sys.stderr)
             return None
 
     sys.argv[1:] = overrides
