@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import os
 import re
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medrestore import interruption
 from medrestore.config import CONF_DIR, agree_on_run_id, compose, key_of, quoted, register_resolvers, run_id
 from medrestore.errors import MedrestoreError
 from medrestore.processes import from_first, hush, is_first, join, leave, placement, tell_first
@@ -34,8 +37,9 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
         name: the root config `conf/<name>.yaml`.
 
     Returns:
-        A decorator. The command ends with code 0, with what the task returns when that is an int, or with 2 and one
-        line on standard error when the user made a mistake. Only `train` sweeps and owns a run directory.
+        A decorator. The command ends with code 0, with what the task returns when that is an int, with 2 and one line
+        on standard error when the user made a mistake, or with 75 when a signal asked it to end and `ckpt=last` goes on
+        (`interruption`). Only `train` sweeps and owns a run directory.
     """
 
     def decorate(task: Callable[[Any], Any]) -> Callable[[], None]:
@@ -50,15 +54,20 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
             )
             overrides = [quote_path(argument, sweep) for argument in arguments]
             hush()
-            try:
-                _meet(name, sweep)
-                code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
-                leave()
-            except MedrestoreError as error:
-                code = _refused(error)
-            except Exception as error:
-                code = _lost(error)
-            sys.exit(code if isinstance(code, int) else 0)
+            with interruption.listening() if name == "train" else contextlib.nullcontext():
+                try:
+                    _meet(name, sweep)
+                    code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
+                    leave()
+                except interruption.StartAgain as why:
+                    tell_first(f"medrestore: ended for {why}; to go on: the same command with {why.again}")
+                    interruption.requeue(why)
+                    code = interruption.AGAIN
+                except MedrestoreError as error:
+                    code = _refused(error)
+                except Exception as error:
+                    code = _lost(error)
+                sys.exit(code if isinstance(code, int) else 0)
 
         return command
 
@@ -157,13 +166,20 @@ def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], swee
             return result.metric
         try:
             return task(cfg)
+        except interruption.StartAgain as why:
+            why.again = f"hydra.run.dir={directory} ckpt=last"
+            raise
         except MedrestoreError as error:
             if is_first():
                 _remove_empty(directory)
             code = _refused(error)
             return None
         except Exception as error:  # Hydra would tell it as its own
-            code = _lost(error)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                again = f"make room and type the same command with hydra.run.dir={directory} ckpt=last"
+                code = _refused(MedrestoreError(f"{error.filename or directory}: {error.strerror}; {again}"))
+            else:
+                code = _lost(error)
             return None
 
     sys.argv[1:] = overrides

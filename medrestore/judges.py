@@ -137,7 +137,7 @@ def _ready(config: Any, run: Run, directory: Path) -> Any:
     for record in (RECORD, "split.csv"):
         if (run.directory / record).exists():
             shutil.copyfile(run.directory / record, directory / record)
-    if (directory / "checkpoints" / "last.ckpt").exists():
+    if any((directory / "checkpoints").glob("*.ckpt")):
         with open_dict(config):
             config.ckpt = "last"
     return config

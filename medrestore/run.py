@@ -14,7 +14,8 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from medrestore.callbacks import Checkpoints, History, Progress, Pruning, SampleImages, StepSeed
+from medrestore import interruption
+from medrestore.callbacks import Checkpoints, Diverged, History, NanGuard, Progress, Pruning, SampleImages, StepSeed
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
@@ -29,9 +30,10 @@ from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
 from medrestore.hardware import Machine, check_share, choose, own_device
 from medrestore.judges import finish_judge, judge_finder, proposing_detector
-from medrestore.processes import alone, first_ahead, from_first, is_first, placement, wait
+from medrestore.processes import alone, first_ahead, from_first, is_first, wait
 from medrestore.progress import track
-from medrestore.run_directory import Run, locked, resolved, resume_point
+from medrestore.resume import ResumePoint, go_back, guard_of, refuse_other, resume_point
+from medrestore.run_directory import Run, locked, resolved
 from medrestore.schemes import AbstractRestorer
 from medrestore.strategy import trainer_arguments
 from medrestore.tasks import AbstractJudge
@@ -48,44 +50,31 @@ def train(config: DictConfig, directory: Path) -> Run:
         The finished run.
 
     Raises:
-        MedrestoreError: the configuration, the data or the checkpoint are not usable.
+        MedrestoreError: the configuration, the data or the checkpoint are not usable, or the training diverged again
+            and again.
+        StartAgain: a signal asked the process to end (`interruption`); `ckpt=last` goes on.
     """
     notes = check(config)
     machine = choose(config.hardware, judge="generator" not in config.model)
     check_share(config.sampling.batch_size, machine.processes)
     # a job that is started again may meet the one before it, which saves and ends
     with locked(directory, patience=20.0 if config.ckpt == "last" else 0.0) if is_first() else nullcontext():
-        resume = from_first(resume_point(config, directory) if is_first() or not placement().external else None)
+        with first_ahead():
+            resume = resume_point(config, directory)
         config = resolved(config)
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         _quiet()
-        pl.seed_everything(config.seed, workers=True, verbose=False)
-        module = build(config.model)
-        assert isinstance(module, AbstractRestorer | AbstractJudge)
-        if config.generator_weights and isinstance(module, AbstractRestorer):
-            for network in (module.generator, module.averaged):
-                if network is not None:
-                    load_into(network, config.generator_weights)
+        module = _module(config)
+        if resume is not None:
+            refuse_other(resume, module)
         labelled = module.labelled if isinstance(module, AbstractJudge) else None
         with first_ahead():  # it makes the split and screens; the others read what it wrote
             data = make_data(config, directory / "split.csv", type(module).samples, labelled, machine=machine)
         data.prepare("train", "val")
-        if isinstance(module, AbstractRestorer):
-            module.run_on(machine)
         if is_first():
             save_text(directory / "config.yaml", OmegaConf.to_yaml(config))
-        trainer = _trainer(config, directory, data, machine)
-        _announce(config, data, trainer, machine)
-        state = None if resume is None else read_training_state(resume)
-        if state is not None:
-            _forget_later(trainer, state)
-        try:
-            trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else str(resume), weights_only=True)
-        finally:
-            _finish_loggers()
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        module = _fitted(config, directory, module, data, resume, machine)
         run = Run(directory, config)
         if isinstance(module, AbstractJudge):
             if is_first():
@@ -99,6 +88,51 @@ def train(config: DictConfig, directory: Path) -> Run:
         if config.evaluation.run:
             evaluate(run, data=data)
     return run
+
+
+def _module(config: Any) -> AbstractRestorer | AbstractJudge:
+    """The scheme or judge as it is before its first step, and the random numbers that belong to it."""
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    module = build(config.model)
+    assert isinstance(module, AbstractRestorer | AbstractJudge)
+    if config.generator_weights and isinstance(module, AbstractRestorer):
+        for network in (module.generator, module.averaged):
+            if network is not None:
+                load_into(network, config.generator_weights)
+    return module
+
+
+def _fitted(
+    config: Any,
+    directory: Path,
+    module: AbstractRestorer | AbstractJudge,
+    data: RestorationData,
+    resume: ResumePoint | None,
+    machine: Machine,
+) -> AbstractRestorer | AbstractJudge:
+    """Train from `resume` on to the end; a training that diverges goes back to its last good checkpoint, as resumed."""
+    trainer = _trainer(config, directory, data, machine)
+    _announce(config, data, trainer, machine)
+    while True:
+        if isinstance(module, AbstractRestorer):
+            module.run_on(machine)
+        if resume is not None:
+            _forget_later(trainer, resume.state)
+        try:
+            with interruption.postponed():
+                path = None if resume is None else str(resume.path)
+                trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+        except Diverged as why:
+            settings = config.callbacks.nan_guard
+            resume = go_back(directory, why, trainer, settings)
+            guard = guard_of(trainer)
+            module, trainer = _module(config), _trainer(config, directory, data, machine, guard.returns, guard.rate)
+            continue
+        finally:
+            _finish_loggers()
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        return module
 
 
 def make_data(
@@ -220,7 +254,9 @@ def _network_of(config: Any) -> Any:
     return config.model.generator if "generator" in config.model else config.model
 
 
-def _trainer(config: Any, directory: Path, data: RestorationData, machine: Machine) -> pl.Trainer:
+def _trainer(
+    config: Any, directory: Path, data: RestorationData, machine: Machine, returns: int = 0, rate: float = 1.0
+) -> pl.Trainer:
     def export_pretrained(generator: nn.Module, selected: str) -> None:
         about = {**_about(config, data), "selected": selected}
         save_generator(directory / "pretrained.safetensors", generator, plain(config.model.generator), about)
@@ -229,6 +265,7 @@ def _trainer(config: Any, directory: Path, data: RestorationData, machine: Machi
     loggers += [build({**node, "directory": str(directory)}) for node in config.logger.values()]
     callbacks: list[pl.Callback] = [
         StepSeed(config.seed),
+        NanGuard(config.callbacks.nan_guard.in_a_row, returns, rate),
         Progress(),
         Checkpoints(
             directory / "checkpoints",

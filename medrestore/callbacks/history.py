@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -56,7 +57,14 @@ class History(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the whole table, atomically."""
+        """Write the whole table, atomically; where the disk takes no more, the next time all of it is written."""
+        try:
+            self._write()
+        except OSError as error:
+            self.path.with_suffix(".writing").unlink(missing_ok=True)
+            print(f"medrestore: {self.path} was not saved: {error.strerror or error}; it will be", file=sys.stderr)
+
+    def _write(self) -> None:
         names = sorted({name for row in self.rows for name in row} - {"epoch", "step", "seconds"})
         temporary = self.path.with_suffix(".writing")
         with open(temporary, "w", newline="", encoding="utf-8") as file:

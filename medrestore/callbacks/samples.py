@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -49,8 +50,12 @@ class SampleImages(pl.Callback):
         self._last = time.monotonic()
         grid = sample_grid(pl_module.restored_samples)
         pl_module.restored_samples = []
-        self.directory.mkdir(exist_ok=True)
-        PILImage.fromarray(grid).save(self.directory / f"epoch_{trainer.current_epoch + 1:04d}.png")
+        path = self.directory / f"epoch_{trainer.current_epoch + 1:04d}.png"
+        try:
+            self.directory.mkdir(exist_ok=True)
+            PILImage.fromarray(grid).save(path)
+        except OSError as error:  # a full disk costs the picture, not the training
+            print(f"medrestore: {path} was not saved: {error.strerror or error}", file=sys.stderr)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_image("samples", [PILImage.fromarray(grid)], step=trainer.global_step)

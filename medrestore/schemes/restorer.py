@@ -20,10 +20,10 @@ from medrestore.metrics import psnr, ssim
 from medrestore.networks.blocks import recompute_blocks
 from medrestore.processes import everyone
 from medrestore.schemes.loss_scales import LossScales
+from medrestore.schemes.skipped import SkippedSteps
 from medrestore.shared_batch import batch_mean
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
-_SKIPS_IN_A_ROW = 10
 
 
 class AbstractRestorer(pl.LightningModule, ABC):
@@ -40,6 +40,8 @@ class AbstractRestorer(pl.LightningModule, ABC):
         samples: the kind of batch the scheme trains on.
         generator_updates: steps of the generator's optimiser so far.
         critic_updates: steps of the critics' optimiser so far.
+        skipped: steps that were not finite.
+        rate_factor: what every learning rate is multiplied with (`callbacks.NanGuard`).
     """
 
     samples: ClassVar[type[Pair] | type[Unpaired]]
@@ -65,7 +67,8 @@ class AbstractRestorer(pl.LightningModule, ABC):
         self.gradient_clip = gradient_clip
         for name in ("generator_updates", "critic_updates", "skipped_updates"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
-        self._skips_in_a_row = 0
+        self.skipped = SkippedSteps()
+        self.rate_factor = 1.0
         self.loss_scales = LossScales()
         self._rows: list[tuple[str, int, float]] = []
         self.restored_samples: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -112,11 +115,7 @@ class AbstractRestorer(pl.LightningModule, ABC):
     # -- one step of one optimiser --------------------------------------------------------------------------------
 
     def _step(self, optimizer: Optimizer, loss: Tensor, network: Literal["generator", "critic"]) -> None:
-        """Zero, backward, clip, step and count; a loss or gradient that is not finite skips the step.
-
-        Raises:
-            MedrestoreError: ten steps in a row were not finite.
-        """
+        """Zero, backward, clip, step and count; a loss or gradient that is not finite skips the step."""
         self._step_in_parts(optimizer, [loss], network)
 
     def _step_in_parts(
@@ -126,8 +125,9 @@ class AbstractRestorer(pl.LightningModule, ABC):
 
         Each is asked for when the gradients of the one before it are taken and its graph is gone.
 
-        Raises:
-            MedrestoreError: ten steps in a row were not finite.
+        In float16 the gradients come multiplied by the network's loss scale, which grows until they overflow: a finite
+        loss with gradients that are not finite leaves the step out and halves the scale. That is no failure of the
+        model, unless the scale is down to 1.
         """
         optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
@@ -137,28 +137,21 @@ class AbstractRestorer(pl.LightningModule, ABC):
         total = batch_mean(total)  # all processes must come to the same decision
         self.loss_scales.unscale(optimizer, network)
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(parameters, self.gradient_clip or float("inf"))
+        norm = nn.utils.get_total_norm([cast(Tensor, p.grad) for p in parameters])
+        nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip or float("inf"), norm)
         if not torch.isfinite(norm + total):
             lowered = self.loss_scales.lower(network)
             if not (lowered and torch.isfinite(total)):
-                self._skip(network)
+                self.skipped_updates += 1
+                self.skipped.skip(network)
             return
-        self._skips_in_a_row = 0
+        self.skipped.took(network)
         optimizer.step()
         self.loss_scales.stepped(network)
         self._record(f"{network}/gradient_norm", norm)
         cast(Tensor, getattr(self, f"{network}_updates")).add_(1)
         if network == "generator" and self.averaged is not None:
             self._average()
-
-    def _skip(self, network: str) -> None:
-        self.skipped_updates += 1
-        self._skips_in_a_row += 1
-        if self._skips_in_a_row >= _SKIPS_IN_A_ROW:
-            raise MedrestoreError(
-                f"the loss of the {network} was not finite {_SKIPS_IN_A_ROW} times in a row at epoch "
-                f"{self.current_epoch}; type model.{network}_optimizer.lr=<a tenth of it>"
-            )
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -175,10 +168,6 @@ class AbstractRestorer(pl.LightningModule, ABC):
         value = value.detach() if isinstance(value, Tensor) else value
         self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the loss scales."""
-        checkpoint["loss_scales"] = self.loss_scales.state_dict()
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the loss scales."""
         self.loss_scales.load_state_dict(checkpoint.get("loss_scales", {}))
@@ -186,13 +175,17 @@ class AbstractRestorer(pl.LightningModule, ABC):
     # -- learning rates -------------------------------------------------------------------------------------------
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set every learning rate: constant, then linear to 0; a pure function of how far the training is."""
+        """Set every learning rate: constant, then linear to 0; a pure function of how far the training is.
+
+        After a return to an earlier checkpoint it is lower by `rate_factor`.
+        """
+        self.skipped.before_batch(self)
         batches = int(self.trainer.num_training_batches)
         done = (self.current_epoch * batches + batch_idx) / max(1, batches * (self.trainer.max_epochs or 1))
         rate = 1.0 if done < self.decay_from else (1.0 - done) / (1.0 - self.decay_from)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate * self.rate_factor
 
     def on_train_epoch_end(self) -> None:
         """Log the counters, so that every x-axis can be generator steps, and the generator's learning rate."""
@@ -201,6 +194,13 @@ class AbstractRestorer(pl.LightningModule, ABC):
         self.log("critic_updates", self.critic_updates.float())
         if self.skipped_updates:
             self.log("skipped_updates", self.skipped_updates.float())
+        if self.rate_factor != 1:
+            self.log("rate_factor", self.rate_factor)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say whose training it is, and keep the loss scales."""
+        checkpoint["scheme"] = type(self).__name__
+        checkpoint["loss_scales"] = self.loss_scales.state_dict()
 
     # -- validation on whole images -------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class AbstractRestorer(pl.LightningModule, ABC):
         The first loader's are validation images, `val/psnr`; a second one's are training images, `train/psnr`.
         """
         with torch.autocast(batch.degraded.device.type, enabled=False):  # as the final evaluation, in float32
-            restored = self(batch.degraded).float().clamp(0, 1)
+            restored = self(batch.degraded).float().nan_to_num(0.0).clamp(0, 1)  # no number counts as black
         target = batch.target.float()
         part = "train" if dataloader_idx else "val"
         index = int(batch.key[0])

@@ -15,11 +15,10 @@ from torch.optim import Optimizer
 
 from medrestore.data.labelled import Boxed, LabelledSettings, Mapped
 from medrestore.data.samples import Case
-from medrestore.errors import MedrestoreError
 from medrestore.processes import everyone
+from medrestore.schemes.skipped import SkippedSteps
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
-_SKIPS_IN_A_ROW = 10
 _WARM_UP = 0.05  # of the training, in which the rate rises to its value: detectors diverge without
 
 
@@ -50,6 +49,8 @@ class AbstractJudge(pl.LightningModule, ABC):
         own_score: on sharp images, NaN until measured.
         own_interval: `(2,)` 95 % interval of it, NaN where not available.
         trained_on: the data, in words; set when it is loaded.
+        skipped: steps whose gradient was not finite.
+        rate_factor: what the learning rate is multiplied with (`callbacks.NanGuard`).
     """
 
     samples: ClassVar[type[Boxed] | type[Mapped]]
@@ -73,7 +74,8 @@ class AbstractJudge(pl.LightningModule, ABC):
         self.gradient_clip = gradient_clip
         self.trained_on = ""
         self._make_optimizer = optimizer
-        self._skips_in_a_row = 0
+        self.skipped = SkippedSteps()
+        self.rate_factor = 1.0
         self._rows: dict[int, list[dict[str, float]]] = {}
         self.register_buffer("calibrated", torch.tensor(math.nan, dtype=torch.float64))
         self.register_buffer("own_score", torch.tensor(math.nan, dtype=torch.float64))
@@ -166,13 +168,17 @@ class AbstractJudge(pl.LightningModule, ABC):
         return self._make_optimizer([p for p in self.network.parameters() if p.requires_grad])
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the rate: a short rise, then half a cosine to 0; a pure function of how far the training is."""
+        """Set the rate: a short rise, then half a cosine to 0; a pure function of how far the training is.
+
+        After a return to an earlier checkpoint it is lower by `rate_factor`.
+        """
+        self.skipped.before_batch(self)
         batches = int(self.trainer.num_training_batches)
         done = (self.current_epoch * batches + batch_idx + 1) / max(1, batches * (self.trainer.max_epochs or 1))
         rate = min(1.0, done / _WARM_UP) * (1 + math.cos(math.pi * min(1.0, done))) / 2
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate * self.rate_factor
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The sum of the losses."""
@@ -189,22 +195,17 @@ class AbstractJudge(pl.LightningModule, ABC):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm (a batch without any object has a steep loss); what is not finite moves nothing.
-
-        Raises:
-            MedrestoreError: the gradients of ten batches in a row were not finite.
-        """
+        """Clip the norm (a batch without any object has a steep loss); what is not finite moves nothing."""
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if torch.isfinite(nn.utils.clip_grad_norm_(parameters, self.gradient_clip)):
-            self._skips_in_a_row = 0
+            self.skipped.took("judge")
             return
-        self._skips_in_a_row += 1
-        if self._skips_in_a_row >= _SKIPS_IN_A_ROW:
-            raise MedrestoreError(
-                f"the judge's loss was not finite {_SKIPS_IN_A_ROW} times in a row at epoch {self.current_epoch}; "
-                "type model.optimizer.lr=<a tenth of it>"
-            )
+        self.skipped.skip("judge")
         optimizer.zero_grad(set_to_none=True)  # an optimiser leaves alone what has no gradient
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say whose training it is."""
+        checkpoint["scheme"] = type(self).__name__
 
     # -- validation on whole images -------------------------------------------------------------------------------
 
