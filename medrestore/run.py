@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from medrestore.callbacks import Checkpoints, History, Progress, Pruning, SampleImages, StepSeed
+from medrestore.callbacks import Checkpoints, Dashboards, History, Progress, Pruning, SampleImages, StepSeed
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
@@ -50,7 +50,8 @@ def train(config: DictConfig, directory: Path) -> Run:
     """
     notes = check(config)
     # a job that is started again may meet the one before it, which saves and ends
-    with locked(directory, patience=20.0 if config.ckpt == "last" else 0.0):
+    patience = 20.0 if config.ckpt == "last" else 0.0
+    with locked(directory, patience), Dashboards(directory) as dashboards:
         resume = resume_point(config, directory)
         config = resolved(config)
         for note in notes:
@@ -67,15 +68,12 @@ def train(config: DictConfig, directory: Path) -> Run:
         data = make_data(config, directory / "split.csv", type(module).samples, labelled)
         data.prepare("train", "val")
         save_text(directory / "config.yaml", OmegaConf.to_yaml(config))
-        trainer = _trainer(config, directory, data)
+        trainer = _trainer(config, directory, data, dashboards)
         _announce(config, data, trainer)
         state = None if resume is None else read_training_state(resume)
         if state is not None:
             _forget_later(trainer, state)
-        try:
-            trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else str(resume), weights_only=True)
-        finally:
-            _finish_loggers()
+        trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else str(resume), weights_only=True)
         if trainer.interrupted:
             raise KeyboardInterrupt
         run = Run(directory, config)
@@ -84,7 +82,7 @@ def train(config: DictConfig, directory: Path) -> Run:
             return run
         _export_selected(run, module, data)
         if config.evaluation.run:
-            evaluate(run, data=data)
+            dashboards.show_evaluation(evaluate(run, data=data))
     return run
 
 
@@ -198,15 +196,15 @@ def _network_of(config: Any) -> Any:
     return config.model.generator if "generator" in config.model else config.model
 
 
-def _trainer(config: Any, directory: Path, data: RestorationData) -> pl.Trainer:
+def _trainer(config: Any, directory: Path, data: RestorationData, dashboards: Dashboards) -> pl.Trainer:
     def export_pretrained(generator: nn.Module, selected: str) -> None:
         about = {**_about(config, data), "selected": selected}
         save_generator(directory / "pretrained.safetensors", generator, plain(config.model.generator), about)
 
-    loggers: list[Any] = [History(directory / "metrics.csv")]
-    loggers += [build({**node, "directory": str(directory)}) for node in config.logger.values()]
+    loggers = [History(directory / "metrics.csv"), *dashboards.open(config)]
     callbacks: list[pl.Callback] = [
         StepSeed(config.seed),
+        dashboards,
         Progress(),
         Checkpoints(
             directory / "checkpoints",
@@ -297,13 +295,6 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
         print(f"left out: {len(data.left_out) - 5} more, listed in the report", file=sys.stderr)
     for note in data.notes:
         print(f"note: {note}", file=sys.stderr)
-
-
-def _finish_loggers() -> None:
-    """Close a W&B run, else the next job of a sweep would log into it."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and getattr(wandb, "run", None) is not None:
-        wandb.finish()
 
 
 def _quiet() -> None:

@@ -1,20 +1,23 @@
-"""What happens around a training: seeds, checkpoints, progress, pictures, history."""
+"""What happens around a training: seeds, checkpoints, progress, pictures, history, dashboards."""
 
 from medrestore.callbacks.checkpoints import Checkpoints
-from medrestore.callbacks.dashboards import tensorboard_logger, wandb_logger
+from medrestore.callbacks.dashboards import Dashboards
 from medrestore.callbacks.history import History
 from medrestore.callbacks.progress import Progress
 from medrestore.callbacks.pruning import Pruning
 from medrestore.callbacks.samples import SampleImages
 from medrestore.callbacks.step_seed import StepSeed
+from medrestore.callbacks.tensorboard_dashboard import TensorBoardDashboard
+from medrestore.callbacks.wandb_dashboard import WandbDashboard
 
 __all__ = [
     "Checkpoints",
+    "Dashboards",
     "History",
     "Progress",
     "Pruning",
     "SampleImages",
     "StepSeed",
-    "tensorboard_logger",
-    "wandb_logger",
+    "TensorBoardDashboard",
+    "WandbDashboard",
 ]

@@ -141,21 +141,64 @@ def _natural(path: str | Path) -> list[str | int]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def agree(runs: Sequence[JudgedRun]) -> None:
-    """Refuse runs whose scores do not belong into one table.
+def load_runs(directories: Sequence[Path]) -> tuple[list[JudgedRun], list[str]]:
+    """Read runs; one that cannot be read is told and left out, as long as two others remain.
+
+    Returns:
+        The runs, and a line for each that was left out.
 
     Raises:
-        MedrestoreError: the first condition that differs, in which run, with both values.
+        MedrestoreError: of the first that cannot be read, where fewer than two can.
     """
-    first = runs[0]
-    for other in runs[1:]:
-        for name in _CONDITIONS:
-            ours, theirs = _condition(first, name), _condition(other, name)
-            if ours is not None and theirs is not None and ours != theirs:
-                raise MedrestoreError(
-                    f"{other.directory} cannot stand beside {first.directory}: {_difference(name, theirs, ours)}; "
-                    "leave it out of runs=, or judge it on the same images"
-                )
+    runs: list[JudgedRun] = []
+    refused: list[MedrestoreError] = []
+    for directory in directories:
+        try:
+            runs.append(JudgedRun.load(directory))
+        except MedrestoreError as error:
+            refused.append(error)
+    if refused and len(runs) < 2:
+        raise refused[0]
+    return runs, [f"left out: {error}" for error in refused]
+
+
+def agree(runs: Sequence[JudgedRun]) -> tuple[list[JudgedRun], list[str]]:
+    """The most runs whose scores belong into one table; the others are told and left out.
+
+    Of two such groups of one size, the one of the run that was given first.
+
+    Returns:
+        The runs, and a line for each that was left out: the first condition that differs, with both values.
+
+    Raises:
+        MedrestoreError: no two of several runs belong together.
+    """
+    groups: list[list[JudgedRun]] = []
+    for run in runs:
+        fitting = [group for group in groups if all(_parting(run, member) is None for member in group)]
+        if fitting:
+            fitting[0].append(run)
+        else:
+            groups.append([run])
+    kept = max(groups, key=len)
+    told = {
+        run.directory: f"{run.directory} cannot stand beside {kept[0].directory}: {parted}"
+        for run in runs
+        if all(run is not member for member in kept)
+        and (parted := next((p for member in kept if (p := _parting(run, member))), None))
+    }
+    if told and len(kept) < 2:
+        raise MedrestoreError(f"{next(iter(told.values()))}; leave it out of runs=, or judge it on the same images")
+    return kept, [f"left out: {line}" for line in told.values()]
+
+
+def _parting(run: JudgedRun, other: JudgedRun) -> str | None:
+    """The first condition in which a run is not as another, with both values."""
+    for name in _CONDITIONS:
+        ours, theirs = _condition(other, name), _condition(run, name)
+        if ours is not None and theirs is not None and ours != theirs:
+            return _difference(name, theirs, ours)
+    return None
 
 
 def _condition(run: JudgedRun, name: str) -> Any:

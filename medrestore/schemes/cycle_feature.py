@@ -193,13 +193,14 @@ class CycleFeature(AbstractRestorer):
         A critic is shown the field of view that both images share: it would tell cameras by their shapes otherwise.
         """
         shared = batch.reference_mask * restored[1]
-        sharp = self.adversarial.critic(
-            _scores(self.critic, batch.reference, shared), _scores(self.critic, restored[0], shared)
-        )
+        real, fake = _scores(self.critic, batch.reference, shared), _scores(self.critic, restored[0], shared)
+        sharp = self.adversarial.critic(real, fake)
+        self._record_distance(real, fake, "distance_sharp")
         shared = batch.source_mask * degraded[1]
-        veiled = self.adversarial.critic(
-            _scores(self.degraded_critic, batch.source, shared), _scores(self.degraded_critic, degraded[0], shared)
-        )
+        real = _scores(self.degraded_critic, batch.source, shared)
+        fake = _scores(self.degraded_critic, degraded[0], shared)
+        veiled = self.adversarial.critic(real, fake)
+        self._record_distance(real, fake, "distance_degraded")
         self._record("critic/sharp", sharp)
         self._record("critic/degraded", veiled)
         return sharp + veiled
