@@ -18,6 +18,7 @@ from medrestore.command import PATH_KEYS
 _START = r"(?:/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)"
 _ABSOLUTE = re.compile(rf"{_START}\S")
 _INSIDE = re.compile(rf"(?<![\w.:/\\-]){_START}[^\s,;'\"\[\]{{}}()]+")
+_OVERRIDE = re.compile(rf"([\w.@+/]+=)({_START}.+)", re.DOTALL)  # such as dataset.root=/a, b/c
 _URL = re.compile(r"[a-z+]+://[^\s,'\"\]]+")  # of a study's storage: may hold a password and a server's name
 
 
@@ -60,6 +61,9 @@ def without_path(text: str, key: str = "") -> str:
 
 
 def _clean(text: str, key: str, hide: Callable[[str], str]) -> str:
+    override = _OVERRIDE.match(text)
+    if override:
+        return f"{override[1]}{hide(override[2])}"
     relative = key in PATH_KEYS and text and ("/" in text or "\\" in text or Path(text).exists())
     if relative or _ABSOLUTE.match(text):
         return hide(text)

@@ -134,15 +134,18 @@ class WandbDashboard(Dashboard):
         self._waiting |= {**values, self.progressed.axis: updates}
 
     def _started(self) -> Any:
+        os.environ.setdefault("WANDB_SILENT", "true")
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # reports would hold paths
         import wandb
 
         (self.directory / "wandb").mkdir(parents=True, exist_ok=True)
-        found = connection(wandb.setup().settings.base_url)
+        found = connection(os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url)
         try:
             run = self._init(found)
         except wandb.errors.Error as error:
             if found.mode != "online":
                 raise
+            wandb.teardown()  # its process still holds the run that it could not start
             found = Connection("offline", " ".join(str(error).split())[:200])
             run = self._init(found)
         where = run.url if found.mode == "online" else f"{found.mode} ({found.reason})"
