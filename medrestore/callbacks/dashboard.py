@@ -104,7 +104,7 @@ class Dashboard(Logger):
         return ""
 
 
-def test_scores(evaluation: Evaluation) -> dict[str, float]:
+def scores_by_name(evaluation: Evaluation) -> dict[str, float]:
     """The table as numbers by name: `test/<method>/<metric>`, and without a method those of the trained generator."""
     means = {(row.method, row.metric): row.mean for row in evaluation.summaries if row.mean is not None}
     named = {f"test/{method}/{metric}": mean for (method, metric), mean in means.items()}

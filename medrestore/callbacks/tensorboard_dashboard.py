@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as PILImage
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from medrestore.callbacks.dashboard import PANELS, Dashboard, test_scores
+from medrestore.callbacks.dashboard import PANELS, Dashboard, scores_by_name
 from medrestore.evaluation.evaluate import Evaluation
 from medrestore.evaluation.tables import markdown_table
 
@@ -64,7 +64,7 @@ class TensorBoardDashboard(Dashboard):
     def show_evaluation(self, evaluation: Evaluation) -> None:
         """The table as text and as numbers, the strips of the worst, the median and the best image."""
         updates = self.progressed.count()
-        self._scalars(test_scores(evaluation))
+        self._scalars(scores_by_name(evaluation))
         said = "\n".join(f"- {line}" for line in evaluation.verdict)
         self.writer.add_text("evaluation/table", f"{markdown_table(evaluation.table)}\n{said}", updates)
         for view in evaluation.views:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image as PILImage
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from medrestore.callbacks.dashboard import PANELS, Dashboard, test_scores
+from medrestore.callbacks.dashboard import PANELS, Dashboard, scores_by_name
 from medrestore.callbacks.private_paths import page_without
 from medrestore.callbacks.wandb_connection import Connection, connection
 from medrestore.evaluation.evaluate import Evaluation
@@ -99,7 +99,7 @@ class WandbDashboard(Dashboard):
     def show_evaluation(self, evaluation: Evaluation) -> None:
         """The scores as numbers and tables, one row a case and method with its picture, and the report."""
         with _data_in(self.directory / "wandb" / "data"):
-            self._take({**test_scores(evaluation), **_tables(evaluation)})
+            self._take({**scores_by_name(evaluation), **_tables(evaluation)})
             self.publish()
             if self.report:
                 self._send_report(evaluation)
