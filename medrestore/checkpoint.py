@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +54,24 @@ def load_generator(where: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         MedrestoreError: nothing there, a damaged file, a foreign file, or a network this version does not know.
     """
     path = _file(Path(where))
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("medrestore", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise MedrestoreError(f"{path} cannot be read as weights ({error}); export it again from its run") from None
-    if metadata is None:
-        raise MedrestoreError(f"{path} was not written by medrestore: it does not say which network it belongs to")
+    with _opened(path) as (file, metadata):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
     generator = _network(metadata["network"], path)
     try:
         generator.load_state_dict(tensors)
     except RuntimeError as error:
         raise MedrestoreError(f"{path}: the weights do not fit {metadata['network']['_target_']}: {error}") from None
     return generator.eval(), metadata
+
+
+def read_metadata(where: str | Path) -> dict[str, Any]:
+    """What `save_generator` wrote beside the weights of a run directory or a `.safetensors` file, without these.
+
+    Raises:
+        MedrestoreError: nothing there, a damaged file, or a foreign one.
+    """
+    with _opened(_file(Path(where))) as (_, metadata):
+        return metadata
 
 
 def load_into(generator: nn.Module, where: str | Path) -> None:
@@ -95,6 +101,21 @@ def read_training_state(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged archive fails in as many ways as it has bytes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MedrestoreError(f"{path} cannot be read as a checkpoint: {reason}") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A weights file and its metadata."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get("medrestore", "null"))
+            if metadata is None:
+                raise MedrestoreError(
+                    f"{path} was not written by medrestore: it does not say which network it belongs to"
+                )
+            yield file, metadata
+    except (SafetensorError, OSError, ValueError) as error:
+        raise MedrestoreError(f"{path} cannot be read as weights ({error}); export it again from its run") from None
 
 
 def _file(where: Path) -> Path:

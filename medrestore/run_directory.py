@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from medrestore.checkpoint import read_training_state
-from medrestore.config import plain
+from medrestore.config import compose, plain
 from medrestore.errors import MedrestoreError
 
 # What may differ when a training goes on: everything else moves its trajectory.
@@ -36,7 +37,7 @@ class Run:
 
     @classmethod
     def load(cls, where: str | Path) -> Run:
-        """Open a run directory.
+        """Open a run directory; keys that came after its version have their defaults.
 
         Raises:
             MedrestoreError: no run there.
@@ -46,9 +47,18 @@ class Run:
         if not path.is_file():
             what = "it is not a run" if directory.is_dir() else "there is no such directory"
             raise MedrestoreError(f"run={where}: no config.yaml, {what}; type run=<directory printed by train>")
-        config = OmegaConf.load(path)
+        saved = OmegaConf.load(path)
+        assert isinstance(saved, DictConfig)
+        config = OmegaConf.merge({key: value for key, value in _defaults().items() if key in saved}, saved)
         assert isinstance(config, DictConfig)
         return cls(directory, config)
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    """What every configuration has, whatever it trains on what."""
+    config = compose("train", [])
+    return {key: plain(config[key]) for key in ("metrics", "evaluation", "sampling", "hardware", "callbacks")}
 
 
 def resume_point(config: Any, directory: Path) -> Path | None:

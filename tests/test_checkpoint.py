@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from finished_runs import configured
+from omegaconf import OmegaConf
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from medrestore.checkpoint import load_generator, load_into, read_training_state, save_generator
 from medrestore.errors import MedrestoreError
 from medrestore.networks import PlainResidual
+from medrestore.run_directory import Run
 
 NETWORK = {"_target_": "medrestore.networks.PlainResidual", "channels": 3, "width": 8, "depth": 1}
 
@@ -87,3 +90,13 @@ def test_a_hostile_checkpoint_does_not_run(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(MedrestoreError, match="cannot be read as a checkpoint"):
         read_training_state(Path("hostile.ckpt"))
     assert not Path("marker").exists()
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_newer_keys(tmp_path: Path) -> None:
+    config = configured("cervix_deblur", "sampling.shrink=0.5", "metrics.lpips_weights=random")
+    del config.sampling.synthetic_sources, config.evaluation.detector
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+    opened = Run.load(tmp_path).config
+    assert opened.sampling.synthetic_sources == 0 and opened.evaluation.detector is None
+    del opened.sampling.synthetic_sources, opened.evaluation.detector
+    assert opened == config

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from medrestore import __version__
+from medrestore.checkpoint import read_metadata
 from medrestore.config import compose, plain
 from medrestore.data.catalogue import patients_known
 from medrestore.data.module import Part, RestorationData
@@ -76,7 +77,7 @@ def make_setting(
         judge=judge,
         window=plain(config.sampling.window),
         conditions=conditions,
-        footnotes=_footnotes(config, split, data, metrics, interpolations),
+        footnotes=[*_footnotes(config, split, data, metrics, interpolations), *selected_epochs(run)],
         interpolations=interpolations,
         history=run.directory / "metrics.csv",
         dataset=conditions["dataset"],
@@ -125,6 +126,17 @@ def _footnotes(
             "phase, so that repeated pixels and noise pass for detail"
         )
     return lines
+
+
+def selected_epochs(run: Run) -> list[str]:
+    """Which epochs the learned rows are, one line; none where their files do not say."""
+    files = {
+        "pretrained": run.directory / "pretrained.safetensors",
+        "restored": run.directory / "generator.safetensors",
+    }
+    said = {row: read_metadata(path).get("selected") for row, path in files.items() if path.exists()}
+    told = "; ".join(f"{row}: {epoch}" for row, epoch in said.items() if epoch)
+    return [f"weights of {told}"] if told else []
 
 
 def _hash(content: Any) -> str:

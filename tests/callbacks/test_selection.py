@@ -18,7 +18,9 @@ from medrestore.callbacks.selection import Selection, best_by_both
 from medrestore.checkpoint import load_generator
 from medrestore.config import compose
 from medrestore.errors import MedrestoreError
+from medrestore.evaluation.setting import selected_epochs
 from medrestore.run import train
+from medrestore.run_directory import Run
 
 
 def slow_choice(psnr: list[float], ssim: list[float]) -> int:
@@ -98,6 +100,8 @@ def test_a_run_exports_what_its_rules_choose_and_the_same_after_a_kill(
     about = [load_generator(whole / name)[1] for name in ("pretrained.safetensors", "generator.safetensors")]
     assert about[0]["selected"] == f"epoch {int(first['epoch']) + 1} by val/ssim"
     assert about[1]["selected"] == f"epoch {expected_epoch(whole)} by psnr_ssim"
+    said = f"weights of pretrained: {about[0]['selected']}; restored: {about[1]['selected']}"
+    assert selected_epochs(Run.load(whole)) == [said]
     assert int(first["epoch"]) == 0 and expected_epoch(whole) < 5, "the last epochs are the best: this tests nothing"
     kept = torch.load(whole / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     exported = load_file(whole / "generator.safetensors")

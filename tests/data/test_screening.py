@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from medrestore.data import FolderSource, Screening
 from medrestore.data.catalogue import hashed_group
 from medrestore.data.crops import CropSettings
-from medrestore.data.module import LoaderSettings
+from medrestore.data.module import LoaderSettings, RestorationData
 from medrestore.data.samples import Pair
 from medrestore.data.screening_files import RECORD, read_record
 from medrestore.degradations import Identity
