@@ -30,7 +30,9 @@ class Dashboards(pl.Callback):
         self.loggers: list[Dashboard] = []
 
     def open(self, config: Any) -> list[Dashboard]:
-        """Make the loggers that a configuration names; nothing is written before the first number."""
+        """The loggers that a configuration names; a training that starts over in this process keeps them."""
+        if self.loggers:
+            return self.loggers
         self.loggers = [build({**node, "directory": str(self.directory)}) for node in config.logger.values()]
         facts = run_facts(config, self.directory) if self.loggers else None
         for logger in self.loggers:

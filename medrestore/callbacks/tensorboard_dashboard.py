@@ -40,7 +40,8 @@ class TensorBoardDashboard(Dashboard):
 
     @rank_zero_only
     def start(self) -> None:
-        """Open the event file."""
+        """Open an event file: a new one where the training went back to a checkpoint."""
+        self.close(failed=False)
         _ = self.writer
 
     @rank_zero_only
