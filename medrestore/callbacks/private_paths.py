@@ -19,6 +19,7 @@ _START = r"(?:/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)"
 _ABSOLUTE = re.compile(rf"{_START}\S")
 _INSIDE = re.compile(rf"(?<![\w.:/\\-]){_START}[^\s,;'\"\[\]{{}}()]+")
 _OVERRIDE = re.compile(rf"([\w.@+/]+=)({_START}.+)", re.DOTALL)  # such as dataset.root=/a, b/c
+_PICTURE = re.compile(r"(data:[\w/+.-]+;base64,[A-Za-z0-9+/=]+)")
 _URL = re.compile(r"[a-z+]+://[^\s,'\"\]]+")  # of a study's storage: may hold a password and a server's name
 
 
@@ -76,10 +77,12 @@ def page_without(page: str, paths: Sequence[str]) -> str:
 
     A path of one word (`dataset.root=photographs`) is replaced where it is a value, not where it is a word.
     """
+    parts = re.split(_PICTURE, page)  # text, picture, text, ...
     for path in sorted({*paths, *map(html.escape, paths)}, key=len, reverse=True):
         hide = hidden(html.unescape(path))
         if len(path) > 2 and ("/" in path or "\\" in path):
-            page = page.replace(path, hide)
+            pattern = re.compile(re.escape(path))
         else:
-            page = re.sub(rf"(?<=: |- )(?<![\w]){re.escape(path)}(?!\w)|(?<==){re.escape(path)}(?!\w)", hide, page)
-    return page
+            pattern = re.compile(rf"(?<=: |- )(?<![\w]){re.escape(path)}(?!\w)|(?<==){re.escape(path)}(?!\w)")
+        parts[::2] = [pattern.sub(hide, text) for text in parts[::2]]
+    return "".join(parts)
