@@ -22,6 +22,7 @@ from medrestore.evaluation.evaluate import Evaluation
 from medrestore.evaluation.report import Made
 from medrestore.evaluation.tables import save_text
 
+_PROGRAM = "medrestore"  # instead of the path of what was started
 _INIT_SECONDS = 20.0  # for the server to accept the run; then it is offline
 _FINISH_SECONDS = 120.0  # for the rest to be sent at the end; then `wandb sync` sends it
 
@@ -117,7 +118,7 @@ class WandbDashboard(Dashboard):
         except TimeoutError:
             left = f"not all was sent within {_FINISH_SECONDS:.0f} s; send the rest"
         if left:
-            print(f"W&B: {left} with: wandb sync {self.directory / 'wandb'}", file=sys.stderr)
+            print(f"W&B: {left} with: {sync_command(self.directory)}", file=sys.stderr)
 
     @property
     def run(self) -> Any:
@@ -165,6 +166,7 @@ class WandbDashboard(Dashboard):
             disable_git=True,
             disable_job_creation=True,
             host="",
+            program=_PROGRAM,
             x_disable_meta=True,
             x_disable_machine_info=True,
             x_save_requirements=False,
@@ -198,6 +200,13 @@ class WandbDashboard(Dashboard):
         artefact.add_file(str(copy), name="report.html")
         artefact.add_file(str(evaluation.directory / "summary.csv"), name="summary.csv")
         self.run.log_artifact(artefact)
+
+
+def sync_command(directory: Path) -> str:
+    """What to type to send an offline run, from where it was trained; `wandb` would tell its server its own path."""
+    resolved = directory.resolve()
+    below = resolved.relative_to(Path.cwd()) if resolved.is_relative_to(Path.cwd()) else resolved
+    return f"WANDB_PROGRAM={_PROGRAM} wandb sync {below / 'wandb'}"
 
 
 def _tables(evaluation: Evaluation) -> dict[str, Any]:
@@ -238,7 +247,7 @@ def _run_id(path: Path) -> str:
 def _data_in(folder: Path) -> Iterator[None]:
     """Where W&B keeps the files of artefacts: by itself in the home directory, which `wandb sync` elsewhere has not."""
     before = os.environ.get("WANDB_DATA_DIR")
-    os.environ["WANDB_DATA_DIR"] = str(folder)
+    os.environ["WANDB_DATA_DIR"] = _nameless(folder)
     try:
         yield
     finally:
@@ -246,3 +255,13 @@ def _data_in(folder: Path) -> Iterator[None]:
             del os.environ["WANDB_DATA_DIR"]
         else:
             os.environ["WANDB_DATA_DIR"] = before
+
+
+def _nameless(folder: Path) -> str:
+    """A folder below the working directory as a path that tells nothing of what lies above; another one as it is.
+
+    W&B sends the places of an artefact's files to its server, and makes them absolute. On Linux this is an absolute
+    path that each process follows from its own working directory.
+    """
+    here, inside = Path("/proc/self/cwd"), folder.resolve().is_relative_to(Path.cwd())
+    return str(here / folder.resolve().relative_to(Path.cwd())) if inside and here.exists() else str(folder.resolve())
