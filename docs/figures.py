@@ -70,9 +70,9 @@ def dashboard(run: Run, path: Path) -> None:
     """The panel layout of a dashboard, filled from the run's own files: numbers, slider of pictures, evaluation."""
     with (run.directory / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    figure = Figure(figsize=(11, 9.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(11, 11.6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(4, 3, height_ratios=[1, 1, 1.15, 1.15])
+    grid = figure.add_gridspec(4, 3, height_ratios=[1, 1, 2.4, 1.1])
     places = [grid[0, 0], grid[0, 1], grid[0, 2], grid[1, 0], grid[1, 1], grid[1, 2]]
     for place, (title, names, logarithmic) in zip(places, PANELS, strict=True):
         axes = figure.add_subplot(place)
@@ -99,7 +99,7 @@ def _slider(figure: Figure, place: Any, run: Run) -> None:
     for number, picture in enumerate(shown):
         axes = figure.add_subplot(cells[number])
         pixels = np.asarray(Image.open(picture).convert("RGB"))
-        height = pixels.shape[1] // 4  # four square panels of the first image
+        height = pixels.shape[1] // 4  # four square panels of the first image, of which the middle is shown
         axes.imshow(pixels[height // 4 : height // 4 * 3])
         axes.set_ylabel(picture.stem.replace("_0", " ").replace("_", " "), fontsize=8)
         axes.set_xticks([])
