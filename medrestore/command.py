@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from medrestore import interruption
-from medrestore.config import CONF_DIR, compose, key_of, quoted, register_resolvers
+from medrestore.config import CONF_DIR, agree_on_run_id, compose, key_of, quoted, register_resolvers, run_id
 from medrestore.errors import MedrestoreError
+from medrestore.processes import from_first, hush, is_first, join, leave, placement, tell_first
 
 # Values of these keys are paths: they are quoted before Hydra's grammar sees brackets, blanks or umlauts in them.
 _PATH_KEYS = (
@@ -24,6 +25,7 @@ _PATH_KEYS = (
     "runs", "base", "baselines", "metrics.niqe_params", "metrics.brisque_params", "metrics.fitted_niqe",
     "dataset.source", "dataset.before", "dataset.after", "answers", "hydra.sweep.dir", "hydra.sweeper.storage",
 )  # fmt: skip
+_SHARED = ("train", "evaluate", "restore")  # commands that several processes can share
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_/.\-:+@%\\]*\Z")
 
 
@@ -50,21 +52,62 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
                 any(key_of(argument) == "sweep" for argument in arguments) and "hydra.mode=RUN" not in arguments
             )
             overrides = [quote_path(argument, sweep) for argument in arguments]
+            hush()
             with interruption.listening() if name == "train" else contextlib.nullcontext():
                 try:
+                    _meet(name, sweep)
                     code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
+                    leave()
                 except interruption.StartAgain as why:
-                    print(f"medrestore: ended for {why}; to go on: the same command with {why.again}", file=sys.stderr)
+                    tell_first(f"medrestore: ended for {why}; to go on: the same command with {why.again}")
                     interruption.requeue(why)
                     code = interruption.AGAIN
                 except MedrestoreError as error:
-                    print(f"medrestore: {error}", file=sys.stderr)
-                    code = 2
+                    code = _refused(error)
+                except Exception as error:
+                    code = _lost(error)
                 sys.exit(code if isinstance(code, int) else 0)
 
         return command
 
     return decorate
+
+
+def _meet(name: str, sweep: bool) -> None:
+    """Bring the processes together that torchrun or srun started.
+
+    Raises:
+        MedrestoreError: a command that cannot be shared.
+    """
+    placed = placement()
+    if not placed.external:
+        return
+    if sweep or name not in _SHARED:
+        what = "a sweep" if sweep else f"medrestore.{name}"
+        raise MedrestoreError(f"{what} runs in one process, {placed.launcher} started {placed.count}; type python -m")
+    join()
+    agree_on_run_id(from_first(run_id() if placed.rank == 0 else ""))
+
+
+def _refused(error: MedrestoreError) -> int:
+    """Say what the user's mistake is, once, whichever process found it."""
+    tell_first(f"medrestore: {error}")
+    return 2
+
+
+def _lost(error: Exception) -> int:
+    """A process ends because another one did, in one line; a bug of its own shows its whole traceback."""
+    if placement().count == 1:
+        raise error
+    if not tell_first(None):
+        return 2  # whoever met the error has said so
+    if type(error).__module__.startswith("torch") or "gloo" in str(error) or "Connection" in str(error):
+        line = " ".join(str(error).split())[:120]
+        tell_first(f"medrestore: another process of this command ended without a word ({line})")
+        return 2
+    sys.stderr = sys.__stderr__
+    tell_first(f"medrestore: process {placement().rank} met an error")
+    raise error
 
 
 def _run(name: str, task: Callable[[Any], Any], overrides: list[str]) -> Any:
@@ -126,9 +169,9 @@ def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], swee
             why.again = f"hydra.run.dir={directory} ckpt=last"
             raise
         except MedrestoreError as error:
-            _remove_empty(directory)
-            code = 2
-            print(f"medrestore: {error}", file=sys.stderr)
+            if is_first():
+                _remove_empty(directory)
+            code = _refused(error)
             return None
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 
 class History(Logger):
@@ -44,6 +45,7 @@ class History(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: `config.yaml` holds the configuration."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add one row, or complete the row of this step."""
         seconds = round(self._before + time.monotonic() - self._start, 1)
@@ -53,6 +55,7 @@ class History(Logger):
         else:
             self.rows.append(row)
 
+    @rank_zero_only
     def save(self) -> None:
         """Write the whole table, atomically; where the disk takes no more, the next time all of it is written."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal, cast
@@ -13,8 +14,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from medrestore.data.samples import Pair, Unpaired
+from medrestore.errors import MedrestoreError
+from medrestore.hardware import Machine, lay_out
 from medrestore.metrics import psnr, ssim
+from medrestore.networks.blocks import recompute_blocks
+from medrestore.processes import everyone
+from medrestore.schemes.loss_scales import LossScales
 from medrestore.schemes.skipped import SkippedSteps
+from medrestore.shared_batch import batch_mean
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 
@@ -62,6 +69,8 @@ class AbstractRestorer(pl.LightningModule, ABC):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
         self.skipped = SkippedSteps()
         self.rate_factor = 1.0
+        self.loss_scales = LossScales()
+        self._rows: list[tuple[str, int, float]] = []
         self.restored_samples: list[tuple[Tensor, Tensor, Tensor]] = []
         self.keep_samples = 0
 
@@ -71,7 +80,7 @@ class AbstractRestorer(pl.LightningModule, ABC):
 
     def forward(self, degraded: Tensor) -> Tensor:
         """Restore `(N, C, H, W)` in [0, 1] with what is exported: the averaged generator when averaging is on."""
-        return self.exported(degraded)
+        return self.exported.forward(degraded)  # whole images have many sizes: never the compiled one
 
     @property
     def exported(self) -> nn.Module:
@@ -82,6 +91,26 @@ class AbstractRestorer(pl.LightningModule, ABC):
     def pretraining(self) -> bool:
         """Whether this epoch trains the generator alone."""
         return self.current_epoch < self.pretrain_epochs
+
+    def run_on(self, machine: Machine) -> None:
+        """Prepare the networks for a machine: layout, compilation, recomputed activations.
+
+        Raises:
+            MedrestoreError: something that a network of this scheme cannot do.
+        """
+        if machine.channels_last:
+            lay_out(self, machine)
+        if machine.recompute and not recompute_blocks(self.generator):
+            raise MedrestoreError(
+                f"hardware.activation_checkpointing=true: {type(self.generator).__name__} has no blocks to compute "
+                "again; type hardware.activation_checkpointing=false"
+            )
+        if machine.compile:  # in place: names of weights stay, and `forward` stays eager for the gradient penalty
+            for name, network in self.named_children():
+                if name.endswith(("generator", "degrader", "critic")):
+                    network.compile()
+        if machine.precision == "16-mixed":
+            self.loss_scales = LossScales("cuda")
 
     # -- one step of one optimiser --------------------------------------------------------------------------------
 
@@ -103,25 +132,22 @@ class AbstractRestorer(pl.LightningModule, ABC):
         optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         for loss in losses:
-            self.manual_backward(loss)
+            self.manual_backward(self.loss_scales.scaled(loss, network))
             total = total + loss.detach()
-        if self.trainer.world_size > 1:  # every process must come to the same decision
-            total = self.trainer.strategy.reduce(total, reduce_op="sum")
+        total = batch_mean(total)  # all processes must come to the same decision
+        self.loss_scales.unscale(optimizer, network)
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = nn.utils.get_total_norm([cast(Tensor, p.grad) for p in parameters])
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None:
-            norm = norm / scaler.scale(torch.ones_like(norm))
         nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip or float("inf"), norm)
         if not torch.isfinite(norm + total):
-            if scaler is not None and torch.isfinite(total) and scaler.get_scale() > 1:
-                optimizer.step()  # which the scaler leaves out
-            else:
+            lowered = self.loss_scales.lower(network)
+            if not (lowered and torch.isfinite(total)):
                 self.skipped_updates += 1
                 self.skipped.skip(network)
             return
         self.skipped.took(network)
         optimizer.step()
+        self.loss_scales.stepped(network)
         self._record(f"{network}/gradient_norm", norm)
         cast(Tensor, getattr(self, f"{network}_updates")).add_(1)
         if network == "generator" and self.averaged is not None:
@@ -138,9 +164,18 @@ class AbstractRestorer(pl.LightningModule, ABC):
             average.copy_(current)
 
     def _record(self, name: str, value: Tensor | float) -> None:
-        """Log the epoch's mean of `train/<net>/<term>`."""
+        """Log the mean of `train/<net>/<term>` over the epoch and the processes."""
         value = value.detach() if isinstance(value, Tensor) else value
-        self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1)
+        self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say whose training it is, and keep the loss scales."""
+        checkpoint["scheme"] = type(self).__name__
+        checkpoint["loss_scales"] = self.loss_scales.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the loss scales."""
+        self.loss_scales.load_state_dict(checkpoint.get("loss_scales", {}))
 
     # -- learning rates -------------------------------------------------------------------------------------------
 
@@ -167,15 +202,11 @@ class AbstractRestorer(pl.LightningModule, ABC):
         if self.rate_factor != 1:
             self.log("rate_factor", self.rate_factor)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say whose training it is."""
-        checkpoint["scheme"] = type(self).__name__
-
     # -- validation on whole images -------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the pictures of the last epoch."""
-        self.restored_samples = []
+        """Forget the pictures and the scores of the last epoch."""
+        self.restored_samples, self._rows = [], []
 
     def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
         """PSNR and SSIM of a whole image, in the way the final evaluation measures them.
@@ -186,9 +217,18 @@ class AbstractRestorer(pl.LightningModule, ABC):
             restored = self(batch.degraded).float().nan_to_num(0.0).clamp(0, 1)  # no number counts as black
         target = batch.target.float()
         part = "train" if dataloader_idx else "val"
-        scores = {f"{part}/psnr": psnr(restored, target).mean().float()}
+        index = int(batch.key[0])
+        self._rows.append((f"{part}/psnr", index, float(psnr(restored, target).mean())))
         if min(target.shape[-2:]) >= 11:
-            scores[f"{part}/ssim"] = ssim(restored, target).mean().float()
-        self.log_dict(scores, on_epoch=True, batch_size=1, sync_dist=True, add_dataloader_idx=False)
+            self._rows.append((f"{part}/ssim", index, float(ssim(restored, target).mean())))
         if dataloader_idx == 0 and batch_idx < self.keep_samples:
             self.restored_samples.append((batch.degraded[0].cpu(), restored[0].cpu(), target[0].cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the images of all processes, each image once."""
+        rows = everyone(self._rows) if self.trainer.world_size > 1 else [self._rows]
+        scores: dict[str, dict[int, float]] = {}
+        for name, index, value in (row for part in rows for row in part):
+            scores.setdefault(name, {})[index] = value
+        for name, values in sorted(scores.items()):
+            self.log(name, math.fsum(values[index] for index in sorted(values)) / len(values))

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from medrestore.data.labelled import Boxed, LabelledSettings, Mapped
 from medrestore.data.samples import Case
+from medrestore.processes import everyone
 from medrestore.schemes.skipped import SkippedSteps
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -75,7 +76,7 @@ class AbstractJudge(pl.LightningModule, ABC):
         self._make_optimizer = optimizer
         self.skipped = SkippedSteps()
         self.rate_factor = 1.0
-        self._rows: list[dict[str, float]] = []
+        self._rows: dict[int, list[dict[str, float]]] = {}
         self.register_buffer("calibrated", torch.tensor(math.nan, dtype=torch.float64))
         self.register_buffer("own_score", torch.tensor(math.nan, dtype=torch.float64))
         self.register_buffer("own_interval", torch.full((2,), math.nan, dtype=torch.float64))
@@ -155,6 +156,11 @@ class AbstractJudge(pl.LightningModule, ABC):
         """Boxes and thresholds do not survive half precision: switches autocast off."""
         return torch.autocast(self.device.type, enabled=False)
 
+    @staticmethod
+    def wide(scores: Tensor) -> Tensor:
+        """Scores in at least float32."""
+        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
     # -- training -------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Optimizer:
@@ -179,7 +185,8 @@ class AbstractJudge(pl.LightningModule, ABC):
         terms = self.losses(batch)
         loss = torch.stack([term.float() for term in terms.values()]).sum()
         for name, value in {**terms, "loss": loss}.items():
-            self.log(f"train/judge/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(batch.key))
+            self.log(f"train/judge/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(batch.key),
+                     sync_dist=True)  # fmt: skip
         return loss
 
     def configure_gradient_clipping(
@@ -204,14 +211,20 @@ class AbstractJudge(pl.LightningModule, ABC):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch."""
-        self._rows = []
+        self._rows = {}
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Ask about each image."""
-        self._rows += [self.score(self.predict(image), truth) for image, truth in self.examples(batch)]
+        rows = [self.score(self.predict(image), truth) for image, truth in self.examples(batch)]
+        self._rows[batch_idx * self.trainer.world_size + self.trainer.global_rank] = rows  # dealt out one by one
 
     def on_validation_epoch_end(self) -> None:
-        """Log the score of the set, where it is defined."""
-        found = self.summarise(self._rows, [""] * len(self._rows))
+        """Log the score of the set, where it is defined: of the images of all processes, each image once."""
+        together = self._rows
+        if self.trainer.world_size > 1:
+            count = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
+            together = {key: rows for part in everyone(self._rows) for key, rows in part.items() if key < count}
+        rows = [row for key in sorted(together) for row in together[key]]
+        found = self.summarise(rows, [""] * len(rows))
         if found is not None:
-            self.log(f"val/{self.score_name}", found.value, sync_dist=True)
+            self.log(f"val/{self.score_name}", found.value)
