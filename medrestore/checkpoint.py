@@ -1,27 +1,35 @@
-"""Restorers on disk: the only place that reads or writes weights.
+"""Restorers and trainings on disk: the only place that reads or writes weights.
 
 What leaves a run is `generator.safetensors`: tensors and JSON, nothing that runs when it is loaded. From its metadata
 only classes of `medrestore.networks` are ever built.
+
+A training's state is what `torch.save` writes, followed by one line `sha256:<of everything before>`, so that file and
+sum are renamed as one; `torch.load(path, weights_only=True)` does not mind what follows its archive.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from medrestore import __version__, networks
 from medrestore.errors import MedrestoreError
 
 NOTICE = "Not for diagnosis: research use only."
+_SUM = b"sha256:"
+_SUM_LENGTH = len(_SUM) + 64 + 1
+_CHUNK = 1 << 22  # bytes read at a time
 
 
 def save_generator(path: Path, generator: nn.Module, network: dict[str, Any], about: dict[str, Any]) -> Path:
@@ -35,12 +43,23 @@ def save_generator(path: Path, generator: nn.Module, network: dict[str, Any], ab
 
     Returns:
         `path`.
+
+    Raises:
+        MedrestoreError: weights that are not finite, or a disk that takes no more.
     """
     metadata = {"network": network, "range": [0, 1], "version": __version__, "notice": NOTICE, **about}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    if not all_finite(tensors.values()):
+        raise MedrestoreError(
+            f"{path} is not written: its weights are not finite; type model.generator_optimizer.lr=<a tenth>"
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, metadata={"medrestore": json.dumps(metadata)})
-    os.replace(temporary, path)
+    try:
+        save_file(tensors, temporary, metadata={"medrestore": json.dumps(metadata)})
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise MedrestoreError(f"{path} cannot be written: {error}; make room and type ckpt=last") from None
     return path
 
 
@@ -88,8 +107,48 @@ def load_into(generator: nn.Module, where: str | Path) -> None:
         raise MedrestoreError(f"generator_weights={where} belongs to another network: {first}") from None
 
 
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no floating point number is infinite or NaN; one synchronisation with the device."""
+    floating = [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
+    return bool(torch.isfinite(nn.utils.get_total_norm(floating, float("inf"))))
+
+
+def save_training_state(path: Path, state: Mapping[str, Any], previous: Path | None = None) -> None:
+    """Write a training checkpoint so that a kill, a crash or a full disk at any moment leaves the ones before whole.
+
+    A file beside it is written, with its SHA-256 at the end, flushed to the disk, and renamed.
+
+    Args:
+        path: the `.ckpt` file.
+        state: plain containers and tensors.
+        previous: where the file goes that `path` names so far; None to replace it.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left of it.
+    """
+    temporary = path.with_suffix(".writing")
+    try:
+        with open(temporary, "wb") as file:
+            writer = _SummedFile(file)
+            torch.save(state, writer)  # type: ignore[arg-type]
+            writer.finish()
+            os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            os.replace(path, previous)
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the names
+        finally:
+            os.close(folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
 def read_training_state(path: Path) -> dict[str, Any]:
-    """Read a training checkpoint: plain containers and tensors only.
+    """Read a training checkpoint: plain containers and tensors only, and only bytes that have their sum.
 
     Raises:
         MedrestoreError: no file, a damaged file, or one that holds objects.
@@ -97,10 +156,59 @@ def read_training_state(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MedrestoreError(f"ckpt={path} does not exist; type ckpt=last or the path of a .ckpt file")
     try:
+        _check_sum(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive fails in as many ways as it has bytes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].partition(". ")[0] if str(error) else type(error).__name__
         raise MedrestoreError(f"{path} cannot be read as a checkpoint: {reason}") from None
+
+
+class _SummedFile:
+    """A file that sums what is written to it.
+
+    An error does not travel through torch's writer, which would hide it behind one of its own: what follows is thrown
+    away, and `finish` raises it.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._sum = hashlib.sha256()
+        self._error: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        if self._error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._error = error
+            self._sum.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing: `finish` does."""
+
+    def finish(self) -> None:
+        self.write(_SUM + self._sum.hexdigest().encode() + b"\n")
+        if self._error is not None:
+            raise self._error
+        self._file.flush()
+
+
+def _check_sum(path: Path) -> None:
+    """Refuse a file that does not have the sum at its end; one without a sum was not written by this version."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(max(0, size - _SUM_LENGTH))
+        end = file.read()
+        if not end.startswith(_SUM):
+            return
+        file.seek(0)
+        total, left = hashlib.sha256(), size - _SUM_LENGTH
+        while left and (chunk := file.read(min(_CHUNK, left))):
+            total.update(chunk)
+            left -= len(chunk)
+    if end[len(_SUM) : -1] != total.hexdigest().encode():
+        raise MedrestoreError("it is damaged, its SHA-256 is not the one it was written with")
 
 
 @contextmanager

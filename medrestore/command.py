@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import os
 import re
@@ -11,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medrestore.config import CONF_DIR, compose, key_of, quoted, register_resolvers
+from medrestore import interruption
+from medrestore.config import CONF_DIR, agree_on_run_id, compose, key_of, quoted, register_resolvers, run_id
 from medrestore.errors import MedrestoreError
+from medrestore.processes import from_first, hush, is_first, join, leave, placement, tell_first
 
 # Values of these keys are paths: they are quoted before Hydra's grammar sees brackets, blanks or umlauts in them.
 PATH_KEYS = (
@@ -22,6 +26,7 @@ PATH_KEYS = (
     "dataset.source", "dataset.before", "dataset.after", "answers", "hydra.sweep.dir", "hydra.sweeper.storage",
     "evaluation.detector",
 )  # fmt: skip
+_SHARED = ("train", "evaluate", "restore")  # commands that several processes can share
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_/.\-:+@%\\]*\Z")
 
 
@@ -32,8 +37,9 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
         name: the root config `conf/<name>.yaml`.
 
     Returns:
-        A decorator. The command ends with code 0, with what the task returns when that is an int, or with 2 and one
-        line on standard error when the user made a mistake. Only `train` sweeps and owns a run directory.
+        A decorator. The command ends with code 0, with what the task returns when that is an int, with 2 and one line
+        on standard error when the user made a mistake, or with 75 when a signal asked it to end and `ckpt=last` goes on
+        (`interruption`). Only `train` sweeps and owns a run directory.
     """
 
     def decorate(task: Callable[[Any], Any]) -> Callable[[], None]:
@@ -47,16 +53,62 @@ def main(name: str) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:
                 any(key_of(argument) == "sweep" for argument in arguments) and "hydra.mode=RUN" not in arguments
             )
             overrides = [quote_path(argument, sweep) for argument in arguments]
-            try:
-                code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
-            except MedrestoreError as error:
-                print(f"medrestore: {error}", file=sys.stderr)
-                code = 2
-            sys.exit(code if isinstance(code, int) else 0)
+            hush()
+            with interruption.listening() if name == "train" else contextlib.nullcontext():
+                try:
+                    _meet(name, sweep)
+                    code = _hydra_app(name, task, overrides, sweep) if name == "train" else _run(name, task, overrides)
+                    leave()
+                except interruption.StartAgain as why:
+                    tell_first(f"medrestore: ended for {why}; to go on: the same command with {why.again}")
+                    interruption.requeue(why)
+                    code = interruption.AGAIN
+                except MedrestoreError as error:
+                    code = _refused(error)
+                except Exception as error:
+                    code = _lost(error)
+                sys.exit(code if isinstance(code, int) else 0)
 
         return command
 
     return decorate
+
+
+def _meet(name: str, sweep: bool) -> None:
+    """Bring the processes together that torchrun or srun started.
+
+    Raises:
+        MedrestoreError: a command that cannot be shared.
+    """
+    placed = placement()
+    if not placed.external:
+        return
+    if sweep or name not in _SHARED:
+        what = "a sweep" if sweep else f"medrestore.{name}"
+        raise MedrestoreError(f"{what} runs in one process, {placed.launcher} started {placed.count}; type python -m")
+    join()
+    agree_on_run_id(from_first(run_id() if placed.rank == 0 else ""))
+
+
+def _refused(error: MedrestoreError) -> int:
+    """Say what the user's mistake is, once, whichever process found it."""
+    tell_first(f"medrestore: {error}")
+    return 2
+
+
+def _lost(error: Exception) -> int:
+    """A process ends because another one did, in one line; a bug of its own shows its whole traceback."""
+    if placement().count == 1:
+        raise error
+    if not tell_first(None):
+        return 2  # whoever met the error has said so
+    if type(error).__module__.startswith("torch") or "gloo" in str(error) or "Connection" in str(error):
+        line = " ".join(str(error).split())[:120]
+        tell_first(f"medrestore: another process of this command ended without a word ({line})")
+        return 2
+    sys.stderr = sys.__stderr__
+    tell_first(f"medrestore: process {placement().rank} met an error")
+    raise error
 
 
 def _run(name: str, task: Callable[[Any], Any], overrides: list[str]) -> Any:
@@ -114,10 +166,20 @@ def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], swee
             return result.metric
         try:
             return task(cfg)
+        except interruption.StartAgain as why:
+            why.again = f"hydra.run.dir={directory} ckpt=last"
+            raise
         except MedrestoreError as error:
-            _remove_empty(directory)
+            if is_first():
+                _remove_empty(directory)
+            code = _refused(error)
+            return None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
             code = 2
-            print(f"medrestore: {error}", file=sys.stderr)
+            again = f"make room and type the same command with hydra.run.dir={directory} ckpt=last"
+            print(f"medrestore: {error.filename or directory}: {error.strerror}; {again}", file=sys.stderr)
             return None
 
     sys.argv[1:] = overrides

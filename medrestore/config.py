@@ -124,17 +124,29 @@ def register_resolvers() -> None:
     from omegaconf import OmegaConf
 
     if not OmegaConf.has_resolver("run_id"):
-        OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True)
+        OmegaConf.register_new_resolver("run_id", run_id, use_cache=True)
+
+
+_agreed: list[str] = []
+
+
+def agree_on_run_id(name: str) -> None:
+    """Take the name that the first process of a command chose."""
+    _agreed[:] = [name]
 
 
 @functools.cache
-def _run_id() -> str:
-    """The name of a run directory: the time, or what all ranks of one job agree on. One a process."""
+def run_id() -> str:
+    """The name of a run directory: the time, or the SLURM job's, which is the same when it is requeued. One a process.
+
+    Processes that torchrun started seconds apart have agreed on that of the first.
+    """
     from datetime import datetime
 
-    for variable in ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
-        if variable in os.environ:  # torchrun's default id is "none": its ranks share a parent process as well
-            return f"{variable.split('_')[0].lower()}-{os.environ[variable]}-{os.environ.get('MASTER_PORT', '0')}"
+    if _agreed:
+        return _agreed[0]
+    if "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        return f"slurm-{os.environ['SLURM_JOB_ID']}"
     return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
 
 

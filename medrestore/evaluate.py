@@ -14,6 +14,7 @@ def evaluate(config: Any) -> Any:
     python -m medrestore.evaluate run=DIR
     python -m medrestore.evaluate run=DIR dataset=cervix dataset.root=DIR split=all
     python -m medrestore.evaluate run=DIR 'baselines=[DIR,DIR]'
+    torchrun --nproc-per-node=2 -m medrestore.evaluate run=DIR
 
     Any key of the run's own config.yaml may follow; only those given are changed.
     """

@@ -19,6 +19,7 @@ from medrestore.data.module import Part, RestorationData
 from medrestore.data.screening_files import RECORD
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.rows import refuse_leak
+from medrestore.processes import alone
 from medrestore.run_directory import Run, in_turn, resolved
 from medrestore.tasks import AbstractJudge, LesionDetector, load_judge, save_judge
 from medrestore.tasks.export import FILE
@@ -55,7 +56,8 @@ def judge_finder(
             with in_turn(directory):
                 if not (directory / FILE).exists():
                     print(f"training the judge {experiment} once for these data, into {directory}", file=sys.stderr)
-                    train(_ready(recipe, run, directory), directory)
+                    with alone():  # the other processes of an evaluation wait
+                        train(_ready(recipe, run, directory), directory)
         judge, _ = load_judge(directory / FILE)
         wanted = str(recipe.model._target_).rpartition(".")[2]
         if type(judge).__name__ != wanted:
@@ -124,7 +126,7 @@ def _config_of(experiment: str, run: Run, overrides: list[str]) -> Any:
     with open_dict(config):
         config.dataset = ours.dataset
         config.data_seed = ours.data_seed
-        config.hardware = ours.hardware
+        config.hardware = {**ours.hardware, "devices": 1, "num_nodes": 1, "strategy": "auto"}
         config.sampling.window = ours.sampling.window
     return config
 
@@ -135,7 +137,7 @@ def _ready(config: Any, run: Run, directory: Path) -> Any:
     for record in (RECORD, "split.csv"):
         if (run.directory / record).exists():
             shutil.copyfile(run.directory / record, directory / record)
-    if (directory / "checkpoints" / "last.ckpt").exists():
+    if any((directory / "checkpoints").glob("*.ckpt")):
         with open_dict(config):
             config.ckpt = "last"
     return config

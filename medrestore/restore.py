@@ -14,16 +14,14 @@ def restore(config: Any) -> Any:
 
     python -m medrestore.restore run=DIR input=photograph.png output=restored
     python -m medrestore.restore run=generator.safetensors input=DIR output=DIR overwrite=true
+    torchrun --nproc-per-node=2 -m medrestore.restore run=DIR input=DIR output=DIR
     """
     from pathlib import Path
 
-    import torch
-
-    from medrestore.hardware import accelerator
+    from medrestore.hardware import own_device
     from medrestore.inference.files import restore_files
     from medrestore.progress import track
 
-    on = accelerator(config.accelerator)
     outcome = restore_files(
         run=Path(config.run),
         source=Path(config.input),
@@ -31,7 +29,7 @@ def restore(config: Any) -> Any:
         overwrite=config.overwrite,
         memory_bytes=int(config.memory_gb * 2**30),
         window=plain(config.window),
-        device=torch.device("cuda" if on == "gpu" else "cpu"),
+        device=own_device(config.accelerator),
         track=track,
     )
     if outcome.tiles is not None:

@@ -6,15 +6,26 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from medrestore.callbacks import Checkpoints, Dashboards, History, Progress, Pruning, SampleImages, StepSeed
+from medrestore import interruption
+from medrestore.callbacks import (
+    Checkpoints,
+    Dashboards,
+    Diverged,
+    History,
+    NanGuard,
+    Progress,
+    Pruning,
+    SampleImages,
+    StepSeed,
+)
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
@@ -23,15 +34,18 @@ from medrestore.data.labelled import LabelledSettings
 from medrestore.data.module import LoaderSettings, Part, RestorationData, Sample
 from medrestore.data.samples import Pair
 from medrestore.data.scale_crop import scale_crop_of
-from medrestore.evaluation.evaluate import Evaluation, evaluate_methods, show
+from medrestore.evaluation.evaluate import Evaluation, evaluate_methods, score_for_the_first, show
 from medrestore.evaluation.rows import make_rows
 from medrestore.evaluation.setting import make_setting, weights_said
 from medrestore.evaluation.tables import save_text
-from medrestore.hardware import accelerator, device_name, loader_workers, precision
+from medrestore.hardware import Machine, check_share, choose, own_device
 from medrestore.judges import finish_judge, judge_finder, proposing_detector
+from medrestore.processes import alone, first_ahead, from_first, is_first, placement, wait
 from medrestore.progress import track
-from medrestore.run_directory import Run, locked, resolved, resume_point
+from medrestore.resume import ResumePoint, go_back, guard_of, refuse_other, resume_point
+from medrestore.run_directory import Run, locked, resolved
 from medrestore.schemes import AbstractRestorer
+from medrestore.strategy import trainer_arguments
 from medrestore.tasks import AbstractJudge
 
 
@@ -46,44 +60,91 @@ def train(config: DictConfig, directory: Path) -> Run:
         The finished run.
 
     Raises:
-        MedrestoreError: the configuration, the data or the checkpoint are not usable.
+        MedrestoreError: the configuration, the data or the checkpoint are not usable, or the training diverged again
+            and again.
+        StartAgain: a signal asked the process to end (`interruption`); `ckpt=last` goes on.
     """
     notes = check(config)
+    machine = choose(config.hardware, judge="generator" not in config.model)
+    check_share(config.sampling.batch_size, machine.processes)
     # a job that is started again may meet the one before it, which saves and ends
-    patience = 20.0 if config.ckpt == "last" else 0.0
-    with locked(directory, patience), Dashboards(directory) as dashboards:
-        resume = resume_point(config, directory)
+    lock = locked(directory, patience=20.0 if config.ckpt == "last" else 0.0) if is_first() else nullcontext()
+    with lock, Dashboards(directory) as dashboards:
+        resume = from_first(resume_point(config, directory) if is_first() or not placement().external else None)
         config = resolved(config)
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         _quiet()
-        pl.seed_everything(config.seed, workers=True, verbose=False)
-        module = build(config.model)
-        assert isinstance(module, AbstractRestorer | AbstractJudge)
-        if config.generator_weights and isinstance(module, AbstractRestorer):
-            for network in (module.generator, module.averaged):
-                if network is not None:
-                    load_into(network, config.generator_weights)
+        module = _module(config)
+        if resume is not None:
+            refuse_other(resume, module)
         labelled = module.labelled if isinstance(module, AbstractJudge) else None
-        data = make_data(config, directory / "split.csv", type(module).samples, labelled)
+        with first_ahead():  # it makes the split and screens; the others read what it wrote
+            data = make_data(config, directory / "split.csv", type(module).samples, labelled, machine=machine)
         data.prepare("train", "val")
-        save_text(directory / "config.yaml", OmegaConf.to_yaml(config))
-        trainer = _trainer(config, directory, data, dashboards)
-        _announce(config, data, trainer)
-        state = None if resume is None else read_training_state(resume)
-        if state is not None:
-            _forget_later(trainer, state)
-        trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else str(resume), weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        if isinstance(module, AbstractRestorer):
+            module.run_on(machine)
+        if is_first():
+            save_text(directory / "config.yaml", OmegaConf.to_yaml(config))
+        module = _fitted(config, directory, module, data, resume, machine, dashboards)
         run = Run(directory, config)
         if isinstance(module, AbstractJudge):
-            finish_judge(run, module, data, _about(config, data))
+            if is_first():
+                with alone():
+                    finish_judge(run, module, data, _about(config, data))
+            wait()
             return run
-        _export_selected(run, module, data)
+        if is_first():
+            _export_selected(run, module, data)
+        wait()
         if config.evaluation.run:
             dashboards.show_evaluation(evaluate(run, data=data))
     return run
+
+
+def _module(config: Any) -> AbstractRestorer | AbstractJudge:
+    """The scheme or judge as it is before its first step, and the random numbers that belong to it."""
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    module = build(config.model)
+    assert isinstance(module, AbstractRestorer | AbstractJudge)
+    if config.generator_weights and isinstance(module, AbstractRestorer):
+        for network in (module.generator, module.averaged):
+            if network is not None:
+                load_into(network, config.generator_weights)
+    return module
+
+
+def _fitted(
+    config: Any,
+    directory: Path,
+    module: AbstractRestorer | AbstractJudge,
+    data: RestorationData,
+    resume: ResumePoint | None,
+    machine: Machine,
+    dashboards: Dashboards,
+) -> AbstractRestorer | AbstractJudge:
+    """Train from `resume` on to the end; a training that diverges goes back to its last good checkpoint, as resumed."""
+    trainer = _trainer(config, directory, data, machine, dashboards)
+    _announce(config, data, trainer, machine)
+    while True:
+        if resume is not None:
+            _forget_later(trainer, resume.state)
+        try:
+            with interruption.postponed():
+                path = None if resume is None else str(resume.path)
+                trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+        except Diverged as why:
+            settings = config.callbacks.nan_guard
+            resume = go_back(directory, why, trainer, settings)
+            guard = guard_of(trainer)
+            module = _module(config)
+            if isinstance(module, AbstractRestorer):
+                module.run_on(machine)
+            trainer = _trainer(config, directory, data, machine, dashboards, guard.returns, guard.rate)
+            continue
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        return module
 
 
 def make_data(
@@ -92,6 +153,7 @@ def make_data(
     samples: type[Sample] = Pair,
     labelled: LabelledSettings | None = None,
     screened_as: Path | None = None,
+    machine: Machine | None = None,
 ) -> RestorationData:
     """The data of a run as its configuration says.
 
@@ -101,9 +163,9 @@ def make_data(
         samples: the kind of sample the scheme or judge trains on.
         labelled: how a judge wants its images.
         screened_as: the `split.csv` of a run whose screening judges these images too; None to screen them anew.
+        machine: what a training runs on; None where nothing is trained.
     """
-    sampling, hardware = config.sampling, config.hardware
-    on = accelerator(hardware.accelerator)
+    sampling = config.sampling
     crops = CropSettings(
         crop=sampling.crop,
         crops_per_image=sampling.crops_per_image,
@@ -120,14 +182,15 @@ def make_data(
     )
     loading = LoaderSettings(
         batch_size=sampling.batch_size,
-        workers=loader_workers(hardware.workers, on),
-        pin_memory=on == "gpu",
+        workers=0 if machine is None else machine.workers,
+        pin_memory=machine is not None and machine.pin_memory,
         val_images=sampling.val_images,
         train_images=sampling.train_images,
         cache_bytes=int(sampling.cache_gb * 1e9),
         split=plain(sampling.split),
         shards=sampling.shards,
         crops_per_epoch=sampling.crops_per_epoch,
+        channels_last=machine is not None and machine.channels_last,
     )
     return RestorationData(
         source=build(config.dataset),
@@ -173,17 +236,24 @@ def evaluate(
         data = make_data(config, record, screened_as=run.directory / "split.csv")
     data.prepare(split)
     directory = output or run.directory / ("evaluation" if same_data and split == "test" else f"evaluation_{split}")
-    device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
+    device = own_device(config.hardware.accelerator)
     detector = proposing_detector(config.evaluation.detector, data, split, device)
-    methods, interpolations = make_rows(run, config, data, split, baselines, detector, device, track)
+    with first_ahead():  # it tunes; the others read what it chose
+        methods, interpolations = make_rows(run, config, data, split, baselines, detector, device, track)
     assessments = {name: build(node) for name, node in config.evaluation.assessments.items() if node is not None}
     judge = judge_finder(run, config, data, split, train, device)
     typed = [*overrides, *([f"'baselines=[{','.join(map(str, baselines))}]'"] if baselines else [])]
     setting = make_setting(run, config, split, data, assessments, judge, interpolations, typed)
-    evaluation = evaluate_methods(data, methods, setting, directory, track)
-    show(evaluation, setting)
-    print(f"report: {evaluation.report}")
-    return evaluation
+    evaluation = None
+    if is_first():
+        evaluation = evaluate_methods(data, methods, setting, directory, track)
+        show(evaluation, setting)
+        print(f"report: {evaluation.report}")
+    else:
+        score_for_the_first(data, methods, setting)
+    found = from_first(evaluation)
+    assert found is not None
+    return found
 
 
 def _same_images(config: Any, other: Any) -> bool:
@@ -196,7 +266,15 @@ def _network_of(config: Any) -> Any:
     return config.model.generator if "generator" in config.model else config.model
 
 
-def _trainer(config: Any, directory: Path, data: RestorationData, dashboards: Dashboards) -> pl.Trainer:
+def _trainer(
+    config: Any,
+    directory: Path,
+    data: RestorationData,
+    machine: Machine,
+    dashboards: Dashboards,
+    returns: int = 0,
+    rate: float = 1.0,
+) -> pl.Trainer:
     def export_pretrained(generator: nn.Module, selected: str) -> None:
         about = {**_about(config, data), "selected": selected}
         save_generator(directory / "pretrained.safetensors", generator, plain(config.model.generator), about)
@@ -204,6 +282,7 @@ def _trainer(config: Any, directory: Path, data: RestorationData, dashboards: Da
     loggers = [History(directory / "metrics.csv"), *dashboards.open(config)]
     callbacks: list[pl.Callback] = [
         StepSeed(config.seed),
+        NanGuard(config.callbacks.nan_guard.in_a_row, returns, rate),
         dashboards,
         Progress(),
         Checkpoints(
@@ -220,9 +299,7 @@ def _trainer(config: Any, directory: Path, data: RestorationData, dashboards: Da
     if config.callbacks.pruning:
         callbacks.append(Pruning(config.objective, **plain(config.callbacks.pruning)))
     return pl.Trainer(
-        accelerator=accelerator(config.hardware.accelerator),
-        devices=config.hardware.devices,
-        precision=_precision(config),
+        **trainer_arguments(machine, config.hardware.get("strategy", "auto"), judge="generator" not in config.model),
         max_epochs=config.epochs,
         default_root_dir=directory,
         logger=loggers,
@@ -234,11 +311,6 @@ def _trainer(config: Any, directory: Path, data: RestorationData, dashboards: Da
         log_every_n_steps=10,
         **plain(config.trainer),
     )
-
-
-def _precision(config: Any) -> Any:
-    hardware = config.hardware
-    return precision(str(hardware.precision), accelerator(hardware.accelerator), judge="generator" not in config.model)
 
 
 def _about(config: Any, data: RestorationData) -> dict[str, Any]:
@@ -276,9 +348,8 @@ def _forget_later(trainer: pl.Trainer, state: dict[str, Any]) -> None:
             logger.forget_after(batches)
 
 
-def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
+def _announce(config: Any, data: RestorationData, trainer: pl.Trainer, machine: Machine) -> None:
     """The first lines of a run: which experiment, on what, how much of it, and where it goes."""
-    device = device_name(accelerator(config.hardware.accelerator))
     parts = ", ".join(f"{len(data.items(part, None))} {part}" for part in ("train", "val", "test"))
     groups = len({item.group for item in data.catalogue.items})
     batches = len(data.train_dataloader())
@@ -288,7 +359,9 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer) -> None:
     print(f"{about.experiment or 'no experiment'}, {about.budget} budget, data {data.source.name}:")
     print(f"{parts} images of {groups} groups")
     size = config.sampling.batch_size
-    print(f"{config.epochs} epochs, {steps} steps of {size} crops, on {device}, {_precision(config)}")
+    shared = f" ({size // machine.processes} for each process)" if machine.processes > 1 else ""
+    print(f"{config.epochs} epochs, {steps} steps of {size} crops{shared}")
+    print(f"on {machine}" + (f" ({'; '.join(machine.reasons)})" if machine.reasons else ""))
     for entry in data.left_out[:5]:
         print(f"left out: {entry.path}: {entry.reason}", file=sys.stderr)
     if len(data.left_out) > 5:
@@ -310,4 +383,6 @@ def _quiet() -> None:
     warnings.filterwarnings(
         "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
     )
+    # What is logged once an epoch is the same in every process.
+    warnings.filterwarnings("ignore", message=".*It is recommended to use `self.log.*sync_dist=True.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")

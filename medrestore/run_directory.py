@@ -1,4 +1,4 @@
-"""A run directory: opening it, locking it, and the point from which a training goes on."""
+"""A run directory: opening it, locking it, and the configuration in it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,8 @@ from typing import IO, Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from medrestore.checkpoint import read_training_state
 from medrestore.config import compose, plain
 from medrestore.errors import MedrestoreError
-
-# What may differ when a training goes on: everything else moves its trajectory.
-_FREE_KEYS = ("ckpt", "evaluation", "metrics", "logger", "callbacks", "hardware.workers", "about", "objective")
 
 
 @dataclass(frozen=True)
@@ -59,36 +55,6 @@ def _defaults() -> dict[str, Any]:
     """What every configuration has, whatever it trains on what."""
     config = compose("train", [])
     return {key: plain(config[key]) for key in ("metrics", "evaluation", "sampling", "hardware", "callbacks")}
-
-
-def resume_point(config: Any, directory: Path) -> Path | None:
-    """The checkpoint to go on from, or None for a fresh start; refuses what would lose or mix trainings."""
-    last = directory / "checkpoints" / "last.ckpt"
-    if config.ckpt is None:
-        if last.exists():
-            raise MedrestoreError(
-                f"{directory} holds a training already; type ckpt=last to go on, or another hydra.run.dir"
-            )
-        return None
-    if config.ckpt != "last":
-        path = Path(config.ckpt)
-        read_training_state(path)
-        return path
-    if not last.exists():
-        print(f"ckpt=last: nothing in {directory} yet, a fresh start", file=sys.stderr)
-        return None
-    saved, now = plain(OmegaConf.load(directory / "config.yaml")), plain(resolved(config))
-    ours, theirs = flat(now, list(now)), flat(saved, list(saved))
-    moved = sorted(
-        key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and not key.startswith(_FREE_KEYS)
-    )
-    if moved:
-        told = ", ".join(f"{key}={ours.get(key, '-')} (was {theirs.get(key, '-')})" for key in moved[:4])
-        raise MedrestoreError(
-            f"ckpt=last would change the training: {told}; type the old values or another hydra.run.dir"
-        )
-    print(f"going on from {last}", file=sys.stderr)
-    return last
 
 
 @contextmanager

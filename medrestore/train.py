@@ -24,6 +24,7 @@ def train(config: Any) -> Any:
 
     python -m medrestore.train experiment=cervix_deblur
     python -m medrestore.train experiment=cervix_deblur budget=paper dataset=cervix dataset.root=DIR hardware=gpu
+    python -m medrestore.train experiment=brain_sr hardware=ddp
     python -m medrestore.train -m experiment=cervix_deblur model.critic_steps=1,5 seed=1,2 hydra/launcher=gpu_pool
     """
     if config.about.experiment is None:

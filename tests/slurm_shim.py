@@ -1,4 +1,5 @@
-"""SLURM on one machine without SLURM: `sbatch`, `srun` and `squeue` that run an array one task after the other."""
+"""SLURM on one machine without SLURM: `sbatch`, `srun` and `squeue` that run an array one task after the other, and
+`scontrol requeue`, after which a task runs again."""
 
 from __future__ import annotations
 
@@ -26,8 +27,15 @@ if name == "sbatch" and arguments[0] == "--run":
         ids = {"SLURM_JOB_ID": str(4243 + task), "SLURM_ARRAY_JOB_ID": "4242", "SLURM_ARRAY_TASK_ID": str(task)}
         ids |= dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"), "0")
         ids |= dict.fromkeys(("SLURM_NTASKS", "SLURM_JOB_NUM_NODES"), "1")
-        subprocess.run(["bash", arguments[1]], env={**os.environ, **ids})
+        requeued, starts = state / f"requeued_{4243 + task}", 0
+        while starts == 0 or requeued.exists():
+            requeued.unlink(missing_ok=True)
+            subprocess.run(["bash", arguments[1]], env={**os.environ, **ids, "SLURM_RESTART_COUNT": str(starts)})
+            starts += 1
         queued.unlink()
+elif name == "scontrol":
+    assert arguments[0] == "requeue"
+    (state / f"requeued_{arguments[1]}").touch()
 elif name == "sbatch":
     text = pathlib.Path(arguments[-1]).read_text()
     (state / "script.sh").write_text(text)
@@ -56,7 +64,7 @@ elif name == "squeue":
 def install(folder: Path) -> dict[str, str]:
     """Put the commands into `folder`; returns what the environment needs for them."""
     folder.mkdir()
-    for name in ("sbatch", "srun", "squeue"):
+    for name in ("sbatch", "srun", "squeue", "scontrol"):
         path = folder / name
         path.write_text(f"#!{sys.executable}\n{_SHIM}")
         path.chmod(0o755)

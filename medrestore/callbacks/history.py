@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 
 class History(Logger):
@@ -43,6 +45,7 @@ class History(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: `config.yaml` holds the configuration."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add one row, or complete the row of this step."""
         seconds = round(self._before + time.monotonic() - self._start, 1)
@@ -52,8 +55,16 @@ class History(Logger):
         else:
             self.rows.append(row)
 
+    @rank_zero_only
     def save(self) -> None:
-        """Write the whole table, atomically."""
+        """Write the whole table, atomically; where the disk takes no more, the next time all of it is written."""
+        try:
+            self._write()
+        except OSError as error:
+            self.path.with_suffix(".writing").unlink(missing_ok=True)
+            print(f"medrestore: {self.path} was not saved: {error.strerror or error}; it will be", file=sys.stderr)
+
+    def _write(self) -> None:
         names = sorted({name for row in self.rows for name in row} - {"epoch", "step", "seconds"})
         temporary = self.path.with_suffix(".writing")
         with open(temporary, "w", newline="", encoding="utf-8") as file:

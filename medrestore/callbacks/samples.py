@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -51,8 +52,12 @@ class SampleImages(pl.Callback):
         self._last = time.monotonic()
         samples, epoch = pl_module.restored_samples, trainer.current_epoch + 1
         pl_module.restored_samples = []
-        self.directory.mkdir(exist_ok=True)
-        PILImage.fromarray(sample_grid(samples)).save(self.directory / f"epoch_{epoch:04d}.png")
+        path = self.directory / f"epoch_{epoch:04d}.png"
+        try:
+            self.directory.mkdir(exist_ok=True)
+            PILImage.fromarray(sample_grid(samples)).save(path)
+        except OSError as error:  # a full disk costs the picture, not the training
+            print(f"medrestore: {path} was not saved: {error.strerror or error}", file=sys.stderr)
         shown = [logger for logger in trainer.loggers if isinstance(logger, Dashboard)]
         panels = [sample_grid([sample]) for sample in samples] if shown else []
         for logger in shown:

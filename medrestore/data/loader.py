@@ -63,6 +63,25 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield from ((self.epoch, index) for index in order[start : start + share])
 
 
+class Shares(Sampler[int]):
+    """Deals samples out to processes, one to each in turn; one that would get none gets one that another has too.
+
+    Args:
+        length: samples in the data set.
+        rank: this process.
+        ranks: number of processes.
+    """
+
+    def __init__(self, length: int, rank: int, ranks: int) -> None:
+        self.own = list(range(rank, length, ranks)) or list(range(length))[:1]
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.own)
+
+
 def shards_of(positions: Sequence[int], shards: int, seed: int) -> list[int] | None:
     """Cut the images into shards at random, once for the whole training; for `EpochSampler`.
 

@@ -23,7 +23,7 @@ from medrestore.data.labelled import (
     Mapped,
     collate_labelled,
 )
-from medrestore.data.loader import EpochSampler, ResumableLoader, shards_of
+from medrestore.data.loader import EpochSampler, ResumableLoader, Shares, shards_of
 from medrestore.data.parts import parts_of, screen_parts
 from medrestore.data.samples import Case, Pair, Unpaired
 from medrestore.data.screened import Record
@@ -33,7 +33,9 @@ from medrestore.data.splits import check_disjoint, write_split
 from medrestore.data.store import ImageStore, smaller_than
 from medrestore.degradations import Degradation
 from medrestore.errors import MedrestoreError
+from medrestore.hardware import check_share
 from medrestore.imaging import chosen_window, to_unit, window_of
+from medrestore.processes import dealt
 
 Part = Literal["train", "val", "test", "all"]
 Sample = Pair | Unpaired | Boxed | Mapped
@@ -54,6 +56,7 @@ class LoaderSettings:
         cache_bytes: decoded images kept in memory.
         split: sizes of the parts (fractions or counts of images) and `file`.
         crops_per_epoch: at most this many crops an epoch; None for all.
+        channels_last: memory layout of batches on their device.
         shards: an epoch walks through this many parts of the training images one after another (S3); 1 mixes all.
     """
 
@@ -66,6 +69,7 @@ class LoaderSettings:
     train_images: int = 0
     shards: int = 1
     crops_per_epoch: int | None = None
+    channels_last: bool = False
 
 
 class RestorationData(pl.LightningDataModule):
@@ -183,18 +187,13 @@ class RestorationData(pl.LightningDataModule):
             kind = PairedCrops if self.samples is Pair else UnpairedCrops
             dataset = kind(self.store, items, self.degradation, self.crops)
             shards = shards_of(dataset.positions, self.loading.shards, self.crops.seed)
-        size, ranks = self.loading.batch_size, self.trainer.world_size if self.trainer else 1
-        if size % ranks:
-            raise MedrestoreError(
-                f"sampling.batch_size={size} cannot be shared by {ranks} processes; "
-                f"type sampling.batch_size={max(1, size // ranks) * ranks}"
-            )
+        size, (rank, ranks) = self.loading.batch_size, self._place()
+        check_share(size, ranks)
         if len(dataset) < size:
             raise MedrestoreError(
                 f"an epoch has {len(dataset)} crops, less than one batch of {size}; "
                 f"type sampling.crops_per_image={-(-size // max(1, len(dataset)))}"
             )
-        rank = self.trainer.global_rank if self.trainer else 0
         most = self.loading.crops_per_epoch
         if most is not None and most < size:
             raise MedrestoreError(
@@ -207,18 +206,33 @@ class RestorationData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """Whole validation images, one at a time, always degraded in the same way; for judges sharp.
 
+        They are dealt out to the processes of a training.
+
         With `train_images` a second loader follows: whole training images in the same way, the first by key, which is
         a hash, so that they are of many patients.
         """
         items = self.items("val")[: self.loading.val_images]
         if self.labelled is not None:
             images = self._labelled_images(items, training=False)
-            return DataLoader(images, batch_size=1, num_workers=0, collate_fn=collate_labelled)
-        loader = DataLoader(_WholePairs(self, items), batch_size=1, num_workers=0)
+            return DataLoader(images, 1, sampler=Shares(len(images), *self._place()), collate_fn=collate_labelled)
+        loader = self._whole(items)
         if not self.loading.train_images:
             return loader
         seen = sorted(self.items("train"), key=lambda item: item.key)[: self.loading.train_images]
-        return [loader, DataLoader(_WholePairs(self, seen), batch_size=1, num_workers=0)]
+        return [loader, self._whole(seen)]
+
+    def _whole(self, items: Sequence[Item]) -> DataLoader:
+        return DataLoader(_WholePairs(self, items), batch_size=1, sampler=Shares(len(items), *self._place()))
+
+    def _place(self) -> tuple[int, int]:
+        """This process's number, and how many train."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Bring images into the layout of the networks."""
+        if not self.loading.channels_last:
+            return batch
+        return type(batch)(*(t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in batch))
 
     def _labelled_images(self, items: Sequence[Item], training: bool) -> LabelledImages | LabelledCrops:
         assert self.labelled is not None
@@ -277,15 +291,16 @@ class RestorationData(pl.LightningDataModule):
                 continue
             yield to_unit(image.pixels, window_of(image, self.crops.window)), image.mask
 
-    def cases(self, part: Part, most: int | None = None) -> Iterator[Case]:
+    def cases(self, part: Part, most: int | None = None, shared: bool = False) -> Iterator[Case]:
         """Stream the whole images of a part; unreadable ones are listed in `left_out`.
 
         Args:
             part: of the split, or `all`.
             most: at most this many images with truth, which come first, and as many without.
+            shared: only those that this process is dealt, where a command has several.
         """
         items = self.items(part, "target")[:most] + self.items(part, "source")[:most]
-        for item in items:
+        for item in dealt(items) if shared else items:
             try:
                 yield self.case(item)
             except MedrestoreError as error:

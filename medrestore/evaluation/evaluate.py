@@ -15,7 +15,6 @@ from torch import Tensor
 
 from medrestore.classical import Method, MethodKind
 from medrestore.data.module import Part, RestorationData
-from medrestore.data.samples import Case
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation import figures, report, tables
 from medrestore.evaluation.assessment import SHARP, Assessment, Context, Section, Table
@@ -24,8 +23,9 @@ from medrestore.evaluation.interpolations import Interpolations
 from medrestore.evaluation.learned import Learned
 from medrestore.evaluation.overfitting import parting
 from medrestore.evaluation.reach import read_history
-from medrestore.evaluation.scoring import MetricSettings, Timing, Track, score_cases
+from medrestore.evaluation.scoring import MetricSettings, Scored, Timing, Track, collect, score_case
 from medrestore.evaluation.statistics import Score, Summary, summarise
+from medrestore.processes import everyone, in_turns
 
 _KERNELS = 12
 _EXTRA_KINDS = {SHARP: "truth", "noise_control": "control"}  # rows that only assessments have
@@ -127,11 +127,9 @@ def evaluate_methods(
     context = Context(kinds, reference, shown, setting.window, setting.judge, directory, sharp, data.degradation)
     assessments, refused = _begun(setting.assessments, context)
 
-    cases = _Counted(data, setting)
+    cases = _Counted(data, methods, setting)
     timing: Timing = {}
-    scores = score_cases(
-        track(cases, f"judging {len(cases)} images"), methods, setting.metrics, list(assessments.values()), timing
-    )
+    scores = collect(track(cases, f"judging {len(cases)} images"), list(assessments.values()), timing)
     summaries = summarise(scores, {**kinds, **_EXTRA_KINDS}, reference)
     findings = [assessment.finish(scores) for assessment in assessments.values()]
     if setting.interpolations is not None:
@@ -154,6 +152,20 @@ def evaluate_methods(
     content = _report(data, scores, table, kinds, shown, reference, verdict, sections, views, cases, setting)
     path = report.write_report(directory / "report.html", content)
     return Evaluation(directory, scores, summaries, verdict, sections, views, path)
+
+
+def score_for_the_first(data: RestorationData, methods: Sequence[Method], setting: Setting) -> None:
+    """What the other processes of a command do while the first one evaluates: score the cases that they are dealt."""
+    for _ in _scored(data, methods, setting):
+        pass
+
+
+def _scored(data: RestorationData, methods: Sequence[Method], setting: Setting) -> Iterator[Scored]:
+    """All cases, in their order, scored by the processes in turn; nothing in processes other than the first."""
+    known = len(data.left_out)
+    own = data.cases(setting.part, setting.most, shared=True)
+    yield from in_turns(score_case(case, methods, setting.metrics) for case in own)
+    data.left_out += [entry for part in everyone(data.left_out[known:])[1:] for entry in part]
 
 
 def show(evaluation: Evaluation, setting: Setting) -> None:
@@ -186,10 +198,10 @@ def _full_reference(summaries: Sequence[Summary]) -> list[Summary]:
 
 
 class _Counted:
-    """Streams the cases and remembers their keys, descriptions and first kernels."""
+    """Streams the scored cases and remembers their keys, descriptions and first kernels."""
 
-    def __init__(self, data: RestorationData, setting: Setting) -> None:
-        self.data, self.setting = data, setting
+    def __init__(self, data: RestorationData, methods: Sequence[Method], setting: Setting) -> None:
+        self.data, self.methods, self.setting = data, methods, setting
         self.count = sum(len(data.items(setting.part, role)[: setting.most]) for role in ("target", "source"))
         self.keys: list[str] = []
         self.descriptions: list[tuple[str, str, Mapping[str, Any]]] = []
@@ -198,13 +210,14 @@ class _Counted:
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[Case]:
-        for case in self.data.cases(self.setting.part, self.setting.most):
+    def __iter__(self) -> Iterator[Scored]:
+        for scored in _scored(self.data, self.methods, self.setting):
+            case = scored.case
             self.keys.append(case.key)
             self.descriptions.append((case.key, case.group, case.description))
             if case.kernel is not None and len(self.kernels) < _KERNELS:
                 self.kernels.append((case.kernel, ", ".join(text(value) for value in case.description.values())))
-            yield case
+            yield scored
 
 
 def _descriptions(descriptions: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:

@@ -126,15 +126,37 @@ def score_cases(
         assessments: see each case with every row's image, after `begin`.
         timing: filled with the seconds of each image.
     """
+    scored = (score_case(case, methods, settings) for case in cases)
+    return collect(scored, assessments, {} if timing is None else timing)
+
+
+class Scored(NamedTuple):
+    """A case, what every method made of it, the full-reference scores, and the seconds of every method."""
+
+    case: Case
+    images: dict[str, Tensor]
+    scores: list[Score]
+    seconds: dict[str, float]
+
+
+def score_case(case: Case, methods: Sequence[Method], settings: MetricSettings) -> Scored:
+    """Run all methods over one case."""
+    scored = Scored(case, {}, [], {})
+    for method, restored, seconds in outputs(case, methods):
+        scored.images[method.name] = restored
+        scored.seconds[method.name] = seconds
+        for metric, value in full_reference(restored, case, settings).items():
+            scored.scores.append(Score(method.name, case.key, case.group, metric, value))
+    return scored
+
+
+def collect(scored: Iterable[Scored], assessments: Sequence[Assessment], timing: Timing) -> list[Score]:
+    """The score table of scored cases, which the assessments see one after the other; see `score_cases`."""
     table: list[Score] = []
-    for case in cases:
-        images: dict[str, Tensor] = {}
-        for method, restored, seconds in outputs(case, methods):
-            images[method.name] = restored
-            if timing is not None:
-                timing.setdefault(method.name, []).append(seconds)
-            for metric, value in full_reference(restored, case, settings).items():
-                table.append(Score(method.name, case.key, case.group, metric, value))
+    for case, images, scores, times in scored:
+        table += scores
+        for name, seconds in times.items():
+            timing.setdefault(name, []).append(seconds)
         for assessment in assessments:
             table += assessment.observe(case, images)
     return table

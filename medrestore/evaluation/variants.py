@@ -12,6 +12,8 @@ _SILENT = frozenset(
     {
         *("seed", "ckpt", "logger", "callbacks", "evaluation", "metrics", "judge", "debug", "about.paper", "objective"),
         *("hardware.accelerator", "hardware.devices", "hardware.workers", "sampling.cache_gb", "sampling.split.file"),
+        *("hardware.num_nodes", "hardware.strategy", "hardware.pin_memory", "hardware.channels_last"),
+        *("hardware.compile", "hardware.activation_checkpointing"),
         *("dataset.root", "dataset.degraded", "dataset.target", "dataset.natural", "dataset.data_seed"),
         *("model.content", "model.pretrain_epochs", "model.critic.channels"),
     }

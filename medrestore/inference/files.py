@@ -26,6 +26,7 @@ from medrestore.imaging import (
     write,
 )
 from medrestore.inference.within_memory import WithinMemory
+from medrestore.processes import dealt, everyone
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def restore_files(
         print("note: this generator has seen marked regions alone; it is used on whole images here", file=sys.stderr)
     notes: set[str] = set()
     restored = 0
-    for path in track(files, "restoring"):
+    for path in track(dealt(files), "restoring"):
         try:
             image = _read_one(path, bool(about.get("field_of_view")))
             note = _restore_one(image, output / path.relative_to(base), within, setting, overwrite)
@@ -86,7 +87,19 @@ def restore_files(
         if note is not None and note not in notes:
             notes.add(note)
             print(f"note: {note}", file=sys.stderr)
-    return Outcome(restored, failed, within.tiles_said("memory_gb"))
+    return _together(Outcome(restored, failed, within.tiles_said("memory_gb")), files)
+
+
+def _together(own: Outcome, files: list[Path]) -> Outcome:
+    """The outcome of all processes, each of which restored the files it was dealt; the first one tells the failures."""
+    outcomes = everyone(own)
+    for _, reason in (entry for other in outcomes[1:] for entry in other.failed):
+        print(f"not restored: {reason}", file=sys.stderr)
+    return Outcome(
+        restored=sum(outcome.restored for outcome in outcomes),
+        failed=sorted((e for outcome in outcomes for e in outcome.failed), key=lambda entry: files.index(entry[0])),
+        tiles=next((outcome.tiles for outcome in outcomes if outcome.tiles is not None), None),
+    )
 
 
 def _inputs(source: Path) -> list[Path]:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from medrestore.shared_batch import batch_mean
+
 
 def wasserstein_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """Negative estimate of the Wasserstein distance: mean D(fake) - mean D(real) (arXiv:1704.00028).
@@ -75,14 +77,15 @@ def cross_entropy_generator_loss(fake_scores: Tensor) -> Tensor:
 def relativistic_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """Cross entropy of how much more real than the other kind's average each image looks (arXiv:1807.00734).
 
-    -log s(D(real) - mean D(fake)) - log(1 - s(D(fake) - mean D(real))), the relativistic average as in ESRGAN.
+    -log s(D(real) - mean D(fake)) - log(1 - s(D(fake) - mean D(real))), the relativistic average as in ESRGAN; of a
+    batch that processes share the averages are those of the whole batch.
 
     Args:
         real_scores: the critic's scores of target images, before any sigmoid.
         fake_scores: its scores of restored images.
     """
     real, fake = _wide(real_scores), _wide(fake_scores)
-    return cross_entropy_critic_loss(real - fake.mean(), fake - real.mean())
+    return cross_entropy_critic_loss(real - batch_mean(fake.mean()), fake - batch_mean(real.mean()))
 
 
 def relativistic_generator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:

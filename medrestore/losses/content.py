@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from medrestore.shared_batch import batch_mean, share
+
 Distance = Literal["l1", "l2"]
 
 
@@ -58,6 +60,9 @@ def feature_distance(restored: Sequence[Tensor], target: Sequence[Tensor], dista
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     """Mean over the valid elements; 0 where there are none.
 
+    Of a batch that processes share it is the share of the mean over the whole batch whose mean over the processes is
+    that mean: what one process adds weighs by how much of it is valid.
+
     Args:
         values: `(N, C, H, W)`.
         mask: `(N, 1, H, W)`, 1 where a value counts, or None for all.
@@ -65,7 +70,7 @@ def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return values.mean()
     valid = mask.to(values.dtype).expand_as(values)
-    return (values * valid).sum() / valid.sum().clamp_min(1)
+    return (values * valid).sum() / batch_mean(valid.sum()).clamp_min(1 / share()[1])
 
 
 class L1(nn.Module):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from medrestore.shared_batch import own_slice, share
 
 # Under the root, where a gradient of exactly 0 would have an infinite slope; moves a norm of 1 by 5e-13.
 _EPSILON = 1e-12
@@ -25,7 +27,8 @@ def gradient_penalty(
         critic: `(N, C, H, W)` -> N scores or N maps of scores; it must not mix samples.
         real: target images `(N, C, H, W)` in [0, 1].
         fake: restored images of the same shape; no gradient reaches them.
-        generator: draws the mixing numbers; None for torch's global state.
+        generator: draws the mixing numbers, those of the whole batch where processes share it; None for torch's global
+            state.
 
     Returns:
         A scalar that can be differentiated with respect to the critic's weights.
@@ -36,11 +39,14 @@ def gradient_penalty(
     if real.shape != fake.shape:
         raise ValueError(f"real {tuple(real.shape)} and fake {tuple(fake.shape)} differ in shape")
     count = len(real)
+    # a compiled critic cannot be differentiated twice
+    eager = critic.forward if isinstance(critic, nn.Module) else critic
     device = generator.device if generator is not None else real.device
-    mixing = torch.rand((count, *[1] * (real.ndim - 1)), generator=generator, device=device).to(real.device)
+    whole = torch.rand((share()[1] * count, *[1] * (real.ndim - 1)), generator=generator, device=device)
+    mixing = own_slice(whole).to(real.device)
     with torch.autocast(real.device.type, enabled=False):
         mixed = (mixing * _wide(real) + (1 - mixing) * _wide(fake)).detach().requires_grad_(True)
-        scores = critic(mixed).reshape(count, -1).mean(dim=1)
+        scores = eager(mixed).reshape(count, -1).mean(dim=1)
         (gradient,) = torch.autograd.grad(scores.sum(), mixed, create_graph=True)
         norm = (gradient.reshape(count, -1).square().sum(dim=1) + _EPSILON).sqrt()
         return (norm - 1).square().mean()

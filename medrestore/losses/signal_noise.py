@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from medrestore.losses.content import masked_mean, squared_difference
+from medrestore.losses.content import squared_difference
 
 
 def psnr_loss(restored: Tensor, target: Tensor, mask: Tensor | None = None, epsilon: float = 1e-4) -> Tensor:
@@ -20,8 +20,9 @@ def psnr_loss(restored: Tensor, target: Tensor, mask: Tensor | None = None, epsi
         epsilon: the MSE from which on little is left to gain, 40 dB: flat crops have a finite slope, equality gives 0.
     """
     squared = squared_difference(restored, target)
-    errors = [masked_mean(crop, None if mask is None else mask[index]) for index, crop in enumerate(squared)]
-    return 10 * torch.log10(1 + torch.stack(errors) / epsilon).mean()
+    valid = torch.ones_like(squared) if mask is None else mask.to(squared.dtype).expand_as(squared)
+    errors = (squared * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3)).clamp_min(1)  # (N,)
+    return 10 * torch.log10(1 + errors / epsilon).mean()
 
 
 class PSNRLoss(nn.Module):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from medrestore.errors import MedrestoreError
+from medrestore.shared_batch import batch_mean
 
 _PROVISIONAL = 100.0  # DeblurGAN's weight of its feature loss, in force until `auto` is measured
 _KEYS = {"weight", "term"}
@@ -44,8 +45,8 @@ class WeightedSum(nn.Module):
 
     The weight of an `auto` term is 100 until `observe` has seen `auto_steps` generator steps with the adversary on;
     from then on it is auto_ratio * mean |adversarial loss| / mean term of those steps. Sums, count and result are
-    buffers: they are in every checkpoint, so that a resume in the middle of the measurement changes nothing. On
-    several devices the first one's measurement holds, because its buffers are sent to the others before each step.
+    buffers: they are in every checkpoint, so that a resume in the middle of the measurement changes nothing. Of a
+    batch that several processes share the losses of the whole batch are measured.
 
     Args:
         terms: by name, each a `WeightedTerm` or a mapping with `weight`, `term` and, for `auto`, `auto_ratio` and
@@ -124,11 +125,13 @@ class WeightedSum(nn.Module):
             MedrestoreError: the steps to measure are over and no weight follows, because one of the sides was 0.
         """
         for i, (name, entry) in enumerate(self.auto.items()):
-            finite = bool(torch.isfinite(values[name]) & torch.isfinite(adversarial))
-            if not finite or not bool(self.measured[i].isnan()):
+            if not bool(self.measured[i].isnan()):
                 continue
-            self.term_sums[i] += values[name]
-            self.adversarial_sums[i] += adversarial.abs()
+            term, opposed = batch_mean(values[name]), batch_mean(adversarial)
+            if not bool(torch.isfinite(term) & torch.isfinite(opposed)):
+                continue
+            self.term_sums[i] += term
+            self.adversarial_sums[i] += opposed.abs()
             self.steps[i] += 1
             if int(self.steps[i]) == entry.auto_steps:
                 self.measured[i] = entry.auto_ratio * self.adversarial_sums[i] / self.term_sums[i]

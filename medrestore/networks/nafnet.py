@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medrestore.networks.blocks import Block
 from medrestore.networks.frame import clamp_unit, pad_to_multiple, require_images, upsampled
 from medrestore.networks.normalisation import PixelLayerNorm
 
@@ -86,7 +87,7 @@ class NAFNet(nn.Module):
         return clamp_unit(upsampled(degraded, self.scale) + residual[..., :height, :width])
 
 
-class _Block(nn.Module):
+class _Block(Block):
     """Depth-wise mixing with channel attention, then a gated channel mixing; both start switched off."""
 
     def __init__(self, width: int) -> None:
@@ -105,7 +106,7 @@ class _Block(nn.Module):
         self.spatial_scale = nn.Parameter(torch.zeros(width, 1, 1))
         self.mixing_scale = nn.Parameter(torch.zeros(width, 1, 1))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def compute(self, features: Tensor) -> Tensor:
         features = features + self.spatial_scale * self.spatial(features)
         return features + self.mixing_scale * self.mixing(features)
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from medrestore.errors import MedrestoreError
+from medrestore.networks.blocks import computing_again
+from medrestore.shared_batch import batch_mean, own_slice, share
 
 Norm = Literal["instance", "group", "batch", "none"]
 _GROUPS = 8  # of group normalisation, where the channels can be divided so
@@ -68,6 +70,55 @@ class PixelLayerNorm(nn.Module):
         return normal * self.weight[:, None, None] + self.bias[:, None, None]
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation (Ioffe & Szegedy, arXiv:1502.03167) by the statistics of the batch that all processes share.
+
+    In one process it is `nn.BatchNorm2d`. `nn.SyncBatchNorm` runs on GPUs only and cannot be differentiated twice.
+    A block that is computed again for its gradients leaves the running statistics as they are.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # named as in the class above it
+        """Normalise `(N, C, H, W)` over N, H and W."""
+        uses_batch = self.training or self.running_mean is None
+        if uses_batch and share()[1] > 1:
+            return self._by_all(input)
+        if self.training and computing_again():
+            return nn.functional.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        return super().forward(input)
+
+    def _by_all(self, features: Tensor) -> Tensor:
+        wide = features.to(torch.promote_types(features.dtype, torch.float32))
+        mean = batch_mean(wide.mean(dim=(0, 2, 3)))
+        centred = wide - mean[:, None, None]
+        variance = batch_mean(centred.square().mean(dim=(0, 2, 3)))
+        if self.running_mean is not None and not computing_again():
+            self._follow(mean.detach(), variance.detach(), share()[1] * features.numel() // features.shape[1])
+        normal = centred * torch.rsqrt(variance + self.eps)[:, None, None]
+        if self.affine:
+            normal = normal * self.weight[:, None, None] + self.bias[:, None, None]
+        return normal.to(features.dtype)
+
+    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        unbiased = variance * count / max(1, count - 1)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose mask is drawn for the batch that all processes share, of which each takes its slice."""
+
+    def forward(self, input: Tensor) -> Tensor:  # named as in the class above it
+        """Set elements of `(N, ...)` to 0 with probability `p` while training, and enlarge the others."""
+        if not self.training or self.p == 0:
+            return input
+        shape = (share()[1] * len(input), *input.shape[1:])
+        kept = own_slice(torch.empty(shape, dtype=torch.bool, device=input.device).bernoulli_(1 - self.p))
+        return input * kept / (1 - self.p)
+
+
 def critic_norm(norm: Norm, width: int) -> nn.Module:
     """What a critic puts behind a convolution of `width` channels.
 
@@ -83,7 +134,7 @@ def critic_norm(norm: Norm, width: int) -> nn.Module:
     if norm == "group":
         return nn.GroupNorm(gcd(_GROUPS, width), width)
     if norm == "batch":
-        return nn.BatchNorm2d(width, track_running_stats=False)
+        return BatchNorm(width, track_running_stats=False)
     if norm == "none":
         return nn.Identity()
     raise MedrestoreError(f"model.critic.norm={norm!r} is not known; type instance, group, batch or none")

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medrestore.networks.blocks import Block
 from medrestore.networks.frame import clamp_unit, pad_to_multiple, require_images, upsampled
 
 
@@ -56,11 +57,11 @@ class PlainResidual(nn.Module):
         return clamp_unit(upsampled(degraded, self.scale) + residual[..., :height, :width])
 
 
-class _Block(nn.Module):
+class _Block(Block):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def compute(self, features: Tensor) -> Tensor:
         return features + self.second(F.relu(self.first(features), inplace=True))

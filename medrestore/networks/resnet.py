@@ -6,9 +6,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from medrestore.networks.blocks import Block
 from medrestore.networks.frame import clamp_unit, pad_to_multiple, require_images
 from medrestore.networks.initialisation import normal_weights
-from medrestore.networks.normalisation import InstanceNorm
+from medrestore.networks.normalisation import Dropout, InstanceNorm
 
 Upsampling = Literal["transposed", "resize"]
 
@@ -78,19 +79,19 @@ class ResnetGenerator(nn.Module):
         return clamp_unit((restored[..., :height, :width] + 1) / 2)
 
 
-class _ResidualBlock(nn.Module):
+class _ResidualBlock(Block):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.ReflectionPad2d(1),
             *_normalised(nn.Conv2d(width, width, 3), width),
-            nn.Dropout(dropout) if dropout else nn.Identity(),
+            Dropout(dropout) if dropout else nn.Identity(),
             nn.ReflectionPad2d(1),
             nn.Conv2d(width, width, 3),
             InstanceNorm(width),
         )
 
-    def forward(self, features: Tensor) -> Tensor:
+    def compute(self, features: Tensor) -> Tensor:
         return features + self.body(features)
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medrestore.networks.blocks import Block
 from medrestore.networks.frame import clamp_unit, enlargements, require_images
 from medrestore.networks.initialisation import he_weights
 
@@ -88,12 +89,12 @@ class _Dense(nn.Module):
         return features + _SHARE * self.convolutions[-1](torch.cat(seen, dim=1))
 
 
-class _Group(nn.Module):
+class _Group(Block):
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
         self.body = nn.Sequential(*(_Dense(width, growth) for _ in range(_GROUP)))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def compute(self, features: Tensor) -> Tensor:
         return features + _SHARE * self.body(features)
 
 

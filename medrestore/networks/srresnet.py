@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from medrestore.networks.blocks import Block
 from medrestore.networks.frame import clamp_unit, enlargements, require_images
+from medrestore.networks.normalisation import BatchNorm, Dropout
 
 
 class SRResNet(nn.Module):
@@ -53,7 +55,7 @@ class SRResNet(nn.Module):
         self.body = nn.Sequential(
             *(_Block(width, slopes, dropout) for _ in range(blocks)),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.BatchNorm2d(width),
+            BatchNorm(width),
         )
         self.enlarge = nn.Sequential(
             *(layer for factor in enlargements("SRResNet", scale) for layer in _shuffled(width, factor, slopes))
@@ -72,19 +74,19 @@ class SRResNet(nn.Module):
         return clamp_unit((self.last(features) + 1) / 2)
 
 
-class _Block(nn.Module):
+class _Block(Block):
     def __init__(self, width: int, slopes: int, dropout: float) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1),
-            nn.BatchNorm2d(width),
+            BatchNorm(width),
             nn.PReLU(slopes),
-            nn.Dropout(dropout) if dropout else nn.Identity(),
+            Dropout(dropout) if dropout else nn.Identity(),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.BatchNorm2d(width),
+            BatchNorm(width),
         )
 
-    def forward(self, features: Tensor) -> Tensor:
+    def compute(self, features: Tensor) -> Tensor:
         return features + self.body(features)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from medrestore.networks.frame import clamp_unit, pad_to_multiple, require_images
 from medrestore.networks.initialisation import normal_weights
-from medrestore.networks.normalisation import InstanceNorm
+from medrestore.networks.normalisation import BatchNorm, Dropout, InstanceNorm
 
 UNetNorm = Literal["batch", "instance"]
 
@@ -72,7 +72,7 @@ class UNet(nn.Module):
             doubled = nn.ConvTranspose2d(below if innermost else 2 * below, above, 4, 2, 1, bias=biased)
             dropped = dropout and not innermost and level > 3
             down.append(halved if innermost else nn.Sequential(halved, _norm(norm, below)))
-            up.append(nn.Sequential(doubled, _norm(norm, above), nn.Dropout(dropout) if dropped else nn.Identity()))
+            up.append(nn.Sequential(doubled, _norm(norm, above), Dropout(dropout) if dropped else nn.Identity()))
         self.down = nn.ModuleList(down)  # from the image inwards
         self.up = nn.ModuleList(up)  # up[i] leads back to the size that down[i] came from
         self.apply(normal_weights)
@@ -99,4 +99,4 @@ class UNet(nn.Module):
 
 
 def _norm(norm: UNetNorm, width: int) -> nn.Module:
-    return nn.BatchNorm2d(width) if norm == "batch" else InstanceNorm(width)
+    return BatchNorm(width) if norm == "batch" else InstanceNorm(width)

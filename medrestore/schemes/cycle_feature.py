@@ -15,7 +15,8 @@ those of LSGAN (arXiv:1611.04076, eq. 9).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar, Literal, cast, get_args
 
@@ -31,6 +32,7 @@ from medrestore.losses import LeastSquares, l1
 from medrestore.schemes.feature_norms import FeatureNorms
 from medrestore.schemes.history_pool import HistoryPool
 from medrestore.schemes.restorer import AbstractRestorer, MakeOptimizer
+from medrestore.shared_batch import batch_mean
 
 Cycle = Literal["feature", "image", "both", "none"]
 _log = logging.getLogger(__name__)
@@ -174,13 +176,13 @@ class CycleFeature(AbstractRestorer):
     def _past(self, name: str, pool: HistoryPool, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Generated images for the critic, some of them from earlier steps, each with its mask.
 
-        The pool sees the whole batch in the order of its samples and the numbers of the first process's step, so that
-        every process has the same one.
+        The pool sees the whole batch in the order of its samples and the numbers of the step, which all processes
+        share, so that every process has the same one.
         """
         own = torch.cat([images.detach(), mask.to(images.dtype)], dim=1)  # (N, C + 1, H, W)
         everyone = cast(Tensor, self.all_gather(own)).reshape(-1, *own.shape[1:])
-        seed = self.trainer.strategy.broadcast(torch.initial_seed())  # of `StepSeed`
-        mixed = pool.swap(everyone, generator_of(seed, "history", name, self.trainer.global_step))
+        numbers = generator_of(torch.initial_seed(), "history", name, self.trainer.global_step)  # see `StepSeed`
+        mixed = pool.swap(everyone, numbers)
         first = self.trainer.global_rank * len(own)
         shown = mixed[first : first + len(own)]
         return shown[:, :-1], shown[:, -1:]
@@ -193,17 +195,19 @@ class CycleFeature(AbstractRestorer):
         A critic is shown the field of view that both images share: it would tell cameras by their shapes otherwise.
         """
         shared = batch.reference_mask * restored[1]
-        real, fake = _scores(self.critic, batch.reference, shared), _scores(self.critic, restored[0], shared)
-        sharp = self.adversarial.critic(real, fake)
-        self._record_distance(real, fake, "distance_sharp")
+        score = partial(self._told_apart, "distance_sharp")
+        sharp = _judged(score, self.critic, shared, batch.reference, restored[0])
         shared = batch.source_mask * degraded[1]
-        real = _scores(self.degraded_critic, batch.source, shared)
-        fake = _scores(self.degraded_critic, degraded[0], shared)
-        veiled = self.adversarial.critic(real, fake)
-        self._record_distance(real, fake, "distance_degraded")
+        score = partial(self._told_apart, "distance_degraded")
+        veiled = _judged(score, self.degraded_critic, shared, batch.source, degraded[0])
         self._record("critic/sharp", sharp)
         self._record("critic/degraded", veiled)
         return sharp + veiled
+
+    def _told_apart(self, which: str, real: Tensor, fake: Tensor) -> Tensor:
+        """A critic's loss; how far apart its scores are is recorded."""
+        self._record_distance(real, fake, which)
+        return self.adversarial.critic(real, fake)
 
     def _generator_loss(self, batch: Unpaired, restored: Tensor, degraded: Tensor) -> Tensor:
         loss = self.adversarial_weight * self._adversarial_loss(batch, restored, degraded)
@@ -221,8 +225,8 @@ class CycleFeature(AbstractRestorer):
 
     def _adversarial_loss(self, batch: Unpaired, restored: Tensor, degraded: Tensor) -> Tensor:
         shared = batch.source_mask * batch.reference_mask
-        sharp = self.adversarial.generator(_scores(self.critic, restored, shared))
-        veiled = self.adversarial.generator(_scores(self.degraded_critic, degraded, shared))
+        sharp = _judged(self.adversarial.generator, self.critic, shared, restored)
+        veiled = _judged(self.adversarial.generator, self.degraded_critic, shared, degraded)
         self._record("generator/adversarial", sharp + veiled)
         return sharp + veiled
 
@@ -273,15 +277,22 @@ class CycleFeature(AbstractRestorer):
         return loss
 
 
-def _scores(critic: nn.Module, images: Tensor, mask: Tensor) -> Tensor:
-    """The scores `(n,)` of patches centred in the field of view; all of them where a batch shows none of it.
+def _judged(loss: Callable[..., Tensor], critic: nn.Module, mask: Tensor, *images: Tensor) -> Tensor:
+    """The mean loss of the scores of patches centred in the field of view; of all where a batch shows none of it.
 
     Outside it the critic sees black: what a camera writes there would give its domain away, and no generator may
-    change it.
+    change it. Of a batch that processes share, a process weighs by how many of the patches are its own.
     """
-    scores = critic(images * mask).float()  # squares of half precision are coarse
-    seen = _shrunk(mask, scores) > 0.5
-    return scores[seen] if bool(seen.any()) else scores.flatten()
+    # a pass for each; squares of half precision are coarse
+    scores = [critic(some * mask) for some in images]
+    scores = [some.to(torch.promote_types(some.dtype, torch.float32)) for some in scores]
+    seen = _shrunk(mask, scores[0]) > 0.5
+    own = seen.sum().to(scores[0].dtype)
+    usual = batch_mean(own)
+    if not bool(usual):
+        return loss(*(some.flatten() for some in scores))
+    shown = [some[seen] if bool(own) else some.flatten() for some in scores]
+    return own / usual * loss(*shown)
 
 
 def _shrunk(mask: Tensor, features: Tensor) -> Tensor:

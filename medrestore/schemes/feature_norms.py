@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medrestore.losses.content import masked_mean
+from medrestore.shared_batch import batch_mean
 
 
 class FeatureNorms(nn.Module):
@@ -44,7 +45,7 @@ class FeatureNorms(nn.Module):
             masks: for each `(N, 1, H, W)`, 1 where a feature counts.
         """
         pairs = zip(features, masks, strict=True)
-        norms = torch.stack([masked_mean(layer.float().abs(), mask) for layer, mask in pairs])
+        norms = batch_mean(torch.stack([masked_mean(layer.float().abs(), mask) for layer, mask in pairs]))
         self.sums += norms
         self.steps += 1
         return norms

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medrestore.config import key_of, quoted
+from medrestore.interruption import AGAIN
 from medrestore.sweeps.overrides import device_count, short, swept
 from medrestore.sweeps.result import FILE, JobResult, read_result, write_result
 
@@ -81,13 +82,18 @@ class ChildJob:
         result = read_result(self.directory)
         if result is not None and (result.state == "failed" or (result.complete and code in (0, None))):
             return result
+        made_of = [override for override in self.overrides if key_of(override) != "ckpt"]
+        if code == AGAIN:
+            if result is None:  # asked before it had begun
+                result = JobResult("stopped", made_of, self.objective, None, round(seconds, 1))
+                write_result(self.directory, result)
+            return result
         how = {None: "ended without a result", 0: "ended without a result"}.get(code, f"ended with code {code}")
         if code is not None and code < 0:
             memory = ", out of memory?" if code == -signal.SIGKILL else ""
             how = f"killed by {signal.Signals(-code).name}{memory}"
         last = last_line(self.directory / log)
         error = f"{how}: {last}" if last else how
-        made_of = [override for override in self.overrides if key_of(override) != "ckpt"]
         failed = JobResult("failed", made_of, self.objective, None, round(seconds, 1), error)
         write_result(self.directory, failed)
         return failed
@@ -150,6 +156,8 @@ def told(job: ChildJob, result: JobResult) -> str:
     """The line that says how a job ended."""
     if result.state == "failed":
         return f"{job.name} failed after {result.seconds or 0:.0f} s: {result.error}"
+    if result.state in ("stopped", "running"):
+        return f"{job.name} was stopped after {result.seconds or 0:.0f} s, ckpt=last goes on"
     metric = "" if result.metric is None else f": {result.objective} {result.metric:.4g}"
     return f"{job.name} {result.state} in {result.seconds or 0:.0f} s{metric}"
 
@@ -166,7 +174,12 @@ def last_line(path: Path) -> str:
 
 
 def run_alone(job: ChildJob) -> int:
-    """Run a job where a cluster has put it, with what the cluster gave it; the first of its ranks writes the result."""
+    """Run a job where a cluster has put it, with what the cluster gave it; the first of its ranks writes the result.
+
+    A job that the cluster starts again goes on from its checkpoint.
+    """
+    if int(os.environ.get("SLURM_RESTART_COUNT", "0")):
+        job = replace(job, command=[*job.command, "ckpt=last"])
     rank = int(os.environ.get("SLURM_PROCID", "0"))
     log = f"train_rank{rank}.log" if rank else LOG
     # The training is told by the cluster itself that its time is over; this process waits for it.

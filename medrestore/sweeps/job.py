@@ -14,6 +14,7 @@ from typing import Any
 
 from medrestore.config import key_of
 from medrestore.errors import MedrestoreError
+from medrestore.interruption import StartAgain, leave_to_leader, requeues
 from medrestore.sweeps.result import JobResult, Pruned, read_result, write_result
 
 LEADER = "MEDRESTORE_SWEEP_LEADER"  # process id of the pool that started this process
@@ -53,6 +54,10 @@ def run_job(task: Callable[[Any], Any], config: Any, directory: Path, overrides:
         state, metric = "done", float(task(config))
     except Pruned as pruned:
         state, metric = "pruned", pruned.args[0]
+    except StartAgain as why:
+        if not requeues(why):  # a job that the cluster starts again is still on its way
+            _write(directory, JobResult("stopped", made_of, objective, None, round(time.monotonic() - start, 1)))
+        raise
     except MedrestoreError as mistake:
         state, error = "failed", str(mistake)
         print(f"medrestore: {mistake}", file=sys.stderr)
@@ -69,6 +74,7 @@ def end_with_leader() -> None:
     leader = os.environ.pop(LEADER, None)  # ranks started by this process have another parent
     if leader is None or not sys.platform.startswith("linux"):
         return
+    leave_to_leader()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(leader):  # it went before the kernel knew
         sys.exit(128 + signal.SIGTERM)

@@ -124,7 +124,8 @@ def _values(override: Any) -> list[str]:
 
 
 def _refuse_devices(config: Any, devices: Any) -> None:
-    if config.hydra.runtime.choices["hydra/launcher"] == "basic" and device_count(devices) > 1:
+    several = device_count(devices) > 1 or devices == "all"
+    if config.hydra.runtime.choices["hydra/launcher"] == "basic" and several:
         raise MedrestoreError(
             f"hardware.devices={devices}: the jobs of this sweep share one process, which cannot start several more a "
             "job; type hydra/launcher=gpu_pool"

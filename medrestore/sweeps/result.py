@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-State = Literal["running", "done", "pruned", "failed"]
+State = Literal["running", "done", "pruned", "stopped", "failed"]
 FILE = "result.json"
 
 
@@ -23,7 +23,8 @@ class JobResult:
 
     Attributes:
         state: `running` from its start on, so that this is what a killed job leaves; then `done`, `pruned` (ended early
-            by the study, without export and evaluation) or `failed`.
+            by the study, without export and evaluation), `stopped` (ended by a signal, to be started again) or
+            `failed`.
         overrides: what makes the job, without `ckpt=`.
         objective: name of the metric.
         metric: its value; None where there is none.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medrestore.errors import MedrestoreError
+from medrestore.interruption import StartAgain
 from medrestore.sweeps.child import LOG, ChildJob, last_line, run_alone, told
 from medrestore.sweeps.result import JobResult, read_result
 
@@ -65,7 +66,7 @@ def run_array(
                 else:
                     continue
                 print(told(jobs[index], results[index]), flush=True)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StartAgain):
         print(f"jobs {array} go on without this command; to end them: scancel {array}", file=sys.stderr)
         raise
     return [results[index] for index in range(len(jobs))]

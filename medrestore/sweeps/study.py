@@ -109,7 +109,7 @@ class SharedStudy:
         """
         from optuna.trial import TrialState
 
-        if result is None or result.state == "running":
+        if result is None or result.state in ("running", "stopped"):
             return
         self._told.append(result)
         if result.state == "done":

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from typing import Any
 
 from medrestore.config import first_line
 from medrestore.errors import MedrestoreError
+from medrestore.interruption import StartAgain
 from medrestore.sweeps.overrides import short, swept
 from medrestore.sweeps.result import FILE, JobResult, read_result
 
-INTERRUPTED = 130  # exit code of a command that Ctrl-C or SIGTERM ended
+INTERRUPTED = 130  # exit code of a command that Ctrl-C ended
 
 
 @dataclass(frozen=True)
@@ -75,34 +75,32 @@ def lead(start: Callable[[], Any], directory: Path) -> int:
         directory: of the sweep.
 
     Returns:
-        The exit code: 0; 1 when jobs failed or were stopped; 2 when none succeeded; 130 when it was interrupted.
+        The exit code: 0; 1 when jobs failed or were stopped; 2 when none succeeded; 130 when Ctrl-C interrupted it.
 
     Raises:
+        StartAgain: a signal did.
         MedrestoreError: the sweep cannot be run.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    interrupted = False
+    interrupted: BaseException | None = None
     try:
         start()
-    except KeyboardInterrupt:
-        interrupted = True
+    except (KeyboardInterrupt, StartAgain) as why:
+        interrupted = why
     except (HydraException, OmegaConfBaseException) as error:
         raise MedrestoreError(first_line(str(error))) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
     summary = gather(directory)
     if summary is not None:
         write(summary)
         show(summary)
-    if interrupted:
-        again = f"the same command with hydra.sweep.dir={directory} ckpt=last"
-        print(f"medrestore: interrupted; to go on: {again}", file=sys.stderr)
+    again = f"hydra.sweep.dir={directory} ckpt=last"
+    if isinstance(interrupted, StartAgain):
+        interrupted.again = again
+        raise interrupted
+    if interrupted is not None:
+        print(f"medrestore: interrupted; to go on: the same command with {again}", file=sys.stderr)
         return INTERRUPTED
     states = [job.state for job in summary.jobs] if summary is not None else []
     good = sum(state in ("done", "pruned") for state in states)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from medrestore import __version__
-from medrestore.checkpoint import NOTICE
+from medrestore.checkpoint import NOTICE, all_finite
 from medrestore.errors import MedrestoreError
 from medrestore.tasks.judge import AbstractJudge
 from medrestore.tasks.lesion_detector import LesionDetector
@@ -36,7 +36,12 @@ def save_judge(path: Path, module: AbstractJudge, config: Mapping[str, Any], abo
 
     Returns:
         `path`.
+
+    Raises:
+        MedrestoreError: weights that are not finite.
     """
+    if not all_finite(module.network.state_dict().values()):
+        raise MedrestoreError(f"{path} is not written: its weights are not finite; type model.optimizer.lr=<a tenth>")
     kept = {key: value for key, value in config.items() if key not in _TRAINING[1:]}
     metadata = {"judge": kept, "range": [0, 1], "version": __version__, "notice": NOTICE, **about}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}

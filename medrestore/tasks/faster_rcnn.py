@@ -13,6 +13,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
+from medrestore.networks.normalisation import BatchNorm
 from medrestore.tasks.stored_weights import load_backbone, stored_weights
 
 Backbone = Literal["small", "resnet18", "resnet50"]
@@ -53,7 +54,7 @@ def faster_rcnn(backbone: Backbone, weights: str, side: int) -> FasterRCNN:
             box_batch_size_per_image=48,
         )
     stored = None if weights == "random" else stored_weights(backbone, weights)
-    norm = nn.BatchNorm2d if stored is None else FrozenBatchNorm2d
+    norm = BatchNorm if stored is None else FrozenBatchNorm2d
     body = resnet_fpn_backbone(
         backbone_name=backbone, weights=None, norm_layer=norm, trainable_layers=5 if stored is None else 3
     )

@@ -15,10 +15,10 @@ from torch.optim import Optimizer
 
 from medrestore.data.labelled import Boxed, LabelledSettings, Mapped
 from medrestore.data.samples import Case
-from medrestore.errors import MedrestoreError
+from medrestore.processes import everyone
+from medrestore.schemes.skipped import SkippedSteps
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
-_SKIPS_IN_A_ROW = 10
 _WARM_UP = 0.05  # of the training, in which the rate rises to its value: detectors diverge without
 
 
@@ -49,6 +49,8 @@ class AbstractJudge(pl.LightningModule, ABC):
         own_score: on sharp images, NaN until measured.
         own_interval: `(2,)` 95 % interval of it, NaN where not available.
         trained_on: the data, in words; set when it is loaded.
+        skipped: steps whose gradient was not finite.
+        rate_factor: what the learning rate is multiplied with (`callbacks.NanGuard`).
     """
 
     samples: ClassVar[type[Boxed] | type[Mapped]]
@@ -72,8 +74,9 @@ class AbstractJudge(pl.LightningModule, ABC):
         self.gradient_clip = gradient_clip
         self.trained_on = ""
         self._make_optimizer = optimizer
-        self._skips_in_a_row = 0
-        self._rows: list[dict[str, float]] = []
+        self.skipped = SkippedSteps()
+        self.rate_factor = 1.0
+        self._rows: dict[int, list[dict[str, float]]] = {}
         self.register_buffer("calibrated", torch.tensor(math.nan, dtype=torch.float64))
         self.register_buffer("own_score", torch.tensor(math.nan, dtype=torch.float64))
         self.register_buffer("own_interval", torch.full((2,), math.nan, dtype=torch.float64))
@@ -153,6 +156,11 @@ class AbstractJudge(pl.LightningModule, ABC):
         """Boxes and thresholds do not survive half precision: switches autocast off."""
         return torch.autocast(self.device.type, enabled=False)
 
+    @staticmethod
+    def wide(scores: Tensor) -> Tensor:
+        """Scores in at least float32."""
+        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
     # -- training -------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Optimizer:
@@ -160,20 +168,25 @@ class AbstractJudge(pl.LightningModule, ABC):
         return self._make_optimizer([p for p in self.network.parameters() if p.requires_grad])
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the rate: a short rise, then half a cosine to 0; a pure function of how far the training is."""
+        """Set the rate: a short rise, then half a cosine to 0; a pure function of how far the training is.
+
+        After a return to an earlier checkpoint it is lower by `rate_factor`.
+        """
+        self.skipped.before_batch(self)
         batches = int(self.trainer.num_training_batches)
         done = (self.current_epoch * batches + batch_idx + 1) / max(1, batches * (self.trainer.max_epochs or 1))
         rate = min(1.0, done / _WARM_UP) * (1 + math.cos(math.pi * min(1.0, done))) / 2
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate * self.rate_factor
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The sum of the losses."""
         terms = self.losses(batch)
         loss = torch.stack([term.float() for term in terms.values()]).sum()
         for name, value in {**terms, "loss": loss}.items():
-            self.log(f"train/judge/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(batch.key))
+            self.log(f"train/judge/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(batch.key),
+                     sync_dist=True)  # fmt: skip
         return loss
 
     def configure_gradient_clipping(
@@ -182,35 +195,36 @@ class AbstractJudge(pl.LightningModule, ABC):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm (a batch without any object has a steep loss); what is not finite moves nothing.
-
-        Raises:
-            MedrestoreError: the gradients of ten batches in a row were not finite.
-        """
+        """Clip the norm (a batch without any object has a steep loss); what is not finite moves nothing."""
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if torch.isfinite(nn.utils.clip_grad_norm_(parameters, self.gradient_clip)):
-            self._skips_in_a_row = 0
+            self.skipped.took("judge")
             return
-        self._skips_in_a_row += 1
-        if self._skips_in_a_row >= _SKIPS_IN_A_ROW:
-            raise MedrestoreError(
-                f"the judge's loss was not finite {_SKIPS_IN_A_ROW} times in a row at epoch {self.current_epoch}; "
-                "type model.optimizer.lr=<a tenth of it>"
-            )
+        self.skipped.skip("judge")
         optimizer.zero_grad(set_to_none=True)  # an optimiser leaves alone what has no gradient
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say whose training it is."""
+        checkpoint["scheme"] = type(self).__name__
 
     # -- validation on whole images -------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch."""
-        self._rows = []
+        self._rows = {}
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Ask about each image."""
-        self._rows += [self.score(self.predict(image), truth) for image, truth in self.examples(batch)]
+        rows = [self.score(self.predict(image), truth) for image, truth in self.examples(batch)]
+        self._rows[batch_idx * self.trainer.world_size + self.trainer.global_rank] = rows  # dealt out one by one
 
     def on_validation_epoch_end(self) -> None:
-        """Log the score of the set, where it is defined."""
-        found = self.summarise(self._rows, [""] * len(self._rows))
+        """Log the score of the set, where it is defined: of the images of all processes, each image once."""
+        together = self._rows
+        if self.trainer.world_size > 1:
+            count = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
+            together = {key: rows for part in everyone(self._rows) for key, rows in part.items() if key < count}
+        rows = [row for key in sorted(together) for row in together[key]]
+        found = self.summarise(rows, [""] * len(rows))
         if found is not None:
-            self.log(f"val/{self.score_name}", found.value, sync_dist=True)
+            self.log(f"val/{self.score_name}", found.value)

@@ -19,6 +19,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.evaluation.detection_statistics import bootstrap_interval, group_draws
 from medrestore.metrics import confusion
 from medrestore.networks.frame import pad_to_multiple
+from medrestore.shared_batch import batch_mean, share
 from medrestore.tasks.judge import AbstractJudge, MakeOptimizer, SetScore
 from medrestore.tasks.small_unet import SmallUNet
 from medrestore.tasks.stored_weights import load_backbone, stored_weights
@@ -98,15 +99,19 @@ class SceneSegmenter(AbstractJudge):
                 "none; bring the maps to Cityscapes' training classes"
             )
         with torch.no_grad():
-            self.seen += torch.bincount(counted, minlength=len(self.classes))
-            weight = (self.seen / self.seen.sum()) ** -self.rare
-        scores = self._scores(batch.images)
-        return {"cross_entropy": cross_entropy(scores.float(), batch.classes, weight.float(), ignore_index=IGNORE)}
+            found = torch.bincount(counted, minlength=len(self.classes)).to(self.seen.dtype)
+            self.seen += share()[1] * batch_mean(found)  # of the whole batch, where processes share it
+        scores = self.wide(self._scores(batch.images))
+        with torch.no_grad():
+            weight = ((self.seen / self.seen.sum()) ** -self.rare).to(scores.dtype)
+            usual = batch_mean(weight[counted].sum())
+        summed = cross_entropy(scores, batch.classes, weight, ignore_index=IGNORE, reduction="sum")
+        return {"cross_entropy": summed / usual}
 
     def predict(self, image: Tensor) -> Tensor:
         """Class of every pixel, int64 `(H, W)`, of `(C, H, W)` in [0, 1] of any size."""
         with self.asked():
-            scores = self._scores(image.float()[None].to(self.device))
+            scores = self._scores(image[None].to(self.device, self.dtype))
         return scores[0].argmax(0).cpu()
 
     def examples(self, batch: Mapped) -> list[tuple[Tensor, Tensor]]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_unshuffle
 
+from medrestore.networks.normalisation import BatchNorm
+
 
 class SmallUNet(nn.Module):
     """Four levels on pixel-unshuffled input; the deepest one also sees the mean of the whole image.
@@ -49,9 +51,9 @@ class SmallUNet(nn.Module):
 def _block(before: int, after: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(before, after, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(after),
+        BatchNorm(after),
         nn.ReLU(inplace=True),
         nn.Conv2d(after, after, 3, 1, 1, bias=False),
-        nn.BatchNorm2d(after),
+        BatchNorm(after),
         nn.ReLU(inplace=True),
     )

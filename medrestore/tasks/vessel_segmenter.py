@@ -21,6 +21,7 @@ from medrestore.evaluation.statistics import interval
 from medrestore.evaluation.vessel_maps import FilterSettings, fit_filters
 from medrestore.evaluation.vessel_scores import best_threshold, overlap_scores
 from medrestore.networks.frame import pad_to_multiple
+from medrestore.shared_batch import batch_mean, share
 from medrestore.tasks.judge import AbstractJudge, MakeOptimizer, SetScore
 from medrestore.tasks.small_unet import SmallUNet
 
@@ -87,20 +88,22 @@ class VesselSegmenter(AbstractJudge):
 
     def losses(self, batch: Mapped) -> dict[str, Tensor]:
         """Cross entropy and 1 - Dice of all pixels of the batch inside the field of view."""
-        inside = (batch.classes != IGNORE).float()
-        truth = (batch.classes == 1).float()
-        scores = self._scores(batch.images).float()
+        scores = self.wide(self._scores(batch.images))
+        inside = (batch.classes != IGNORE).to(scores.dtype)
+        truth = (batch.classes == 1).to(scores.dtype)
         found = scores.sigmoid() * inside
         entropy = (binary_cross_entropy_with_logits(scores, truth, reduction="none") * inside).sum()
+        # of the whole batch, where processes share it
+        both, either = (share()[1] * batch_mean(part) for part in ((found * truth).sum(), found.sum() + truth.sum()))
         return {
-            "cross_entropy": entropy / inside.sum().clamp(min=1),
-            "dice": 1 - (2 * (found * truth).sum() + 1) / (found.sum() + truth.sum() + 1),
+            "cross_entropy": entropy / batch_mean(inside.sum()).clamp(min=1 / share()[1]),
+            "dice": 1 - (2 * both + 1) / (either + 1),
         }
 
     def predict(self, image: Tensor) -> Tensor:
         """Probability of vessel, float32 `(H, W)`, of `(C, H, W)` in [0, 1] of any size."""
         size = image.shape[-2:]
-        images = image.float()[None].to(self.device)
+        images = image[None].to(self.device, self.dtype)
         if max(size) > LONGEST:
             few = [max(1, round(side * LONGEST / max(size))) for side in size]
             images = interpolate(images, size=few, mode="area")

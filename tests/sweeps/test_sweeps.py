@@ -50,11 +50,11 @@ def gone(pid: int) -> bool:
 def test_gpu_pool_gives_each_job_a_gpu_and_lists_what_failed(tmp_path: Path) -> None:
     env = environment(tmp_path / "site", CUDA_VISIBLE_DEVICES="4,7")
     arguments = ["-m", "experiment=cervix_deblur", "epochs=1", "pretrain_epochs=0", "hydra/launcher=gpu_pool"]
-    done = command([*arguments, "seed=2,13,14", "hydra.sweep.dir=sweep"], tmp_path, env)
+    done = command([*arguments, "seed=2,13,14,17", "hydra.sweep.dir=sweep"], tmp_path, env)
     assert done.returncode == 1, done.stderr
     rows = table(tmp_path / "sweep")
-    assert [row["seed"] for row in rows] == ["2", "13", "14"]
-    assert [row["state"] for row in rows] == ["done", "failed", "failed"]
+    assert [row["seed"] for row in rows] == ["2", "13", "14", "17"]
+    assert [row["state"] for row in rows] == ["done", "failed", "failed", "stopped"]
     assert float(rows[0]["val/psnr"]) == pytest.approx(30 + 1 - 0.2 - 10 * 1e-3)
     assert rows[1]["error"] == "killed by SIGKILL, out of memory?: about to be killed"
     assert rows[2]["error"] == "RuntimeError: CUDA out of memory, says the stand-in"
@@ -65,10 +65,14 @@ def test_gpu_pool_gives_each_job_a_gpu_and_lists_what_failed(tmp_path: Path) -> 
     assert done.stdout.count("job 1 (seed=13) failed after") == 1
     assert done.stdout.splitlines()[-1] == f"sweep directory: {tmp_path / 'sweep'}"
 
-    again = command([*arguments, "seed=2,14", "hydra.sweep.dir=sweep", "ckpt=last"], tmp_path, env)
+    assert done.stdout.count("job 3 (seed=17) was stopped after") == 1
+
+    again = command([*arguments, "seed=2,14,14,17", "hydra.sweep.dir=sweep", "ckpt=last"], tmp_path, env)
     assert again.returncode == 1, again.stderr
     assert len(starts(tmp_path / "sweep" / "0")) == 1  # complete: not trained again
     assert len(starts(tmp_path / "sweep" / "1")) == 2
+    assert [start[2] for start in starts(tmp_path / "sweep" / "3")] == ["None", "last"]
+    assert [row["state"] for row in table(tmp_path / "sweep")][3] == "done"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
@@ -89,7 +93,7 @@ def test_no_job_outlives_its_pool(number: signal.Signals, tmp_path: Path) -> Non
         time.sleep(0.05)
     assert not (tmp_path / "sweep" / "2").exists()
     if number == signal.SIGTERM:
-        assert leader.returncode == 130 and f"hydra.sweep.dir={tmp_path / 'sweep'} ckpt=last" in err
+        assert leader.returncode == 75 and f"hydra.sweep.dir={tmp_path / 'sweep'} ckpt=last" in err
         assert [row["state"] for row in table(tmp_path / "sweep")] == ["stopped", "stopped"], out
 
 
@@ -164,19 +168,21 @@ def test_two_machines_share_a_study(tmp_path: Path) -> None:
 
 def test_slurm_runs_an_array_and_lists_what_it_lost(tmp_path: Path) -> None:
     env = environment(tmp_path / "site", **slurm_shim.install(tmp_path / "slurm"))
-    arguments = ["-m", "experiment=cervix_deblur", "seed=2,13,15", "epochs=1", "pretrain_epochs=0"]
+    arguments = ["-m", "experiment=cervix_deblur", "seed=2,13,15,16", "epochs=1", "pretrain_epochs=0"]
     slurm = ["hydra/launcher=submitit_slurm", "hydra.launcher.poll_seconds=0.5", "hydra.launcher.partition=gpu"]
     more = ["hydra.launcher.array_parallelism=2", "hydra.launcher.additional_parameters={constraint:a100}"]
     done = command([*arguments, *slurm, *more, "hydra.sweep.dir=sweep"], tmp_path, env)
     assert done.returncode == 1, done.stderr
     rows = table(tmp_path / "sweep")
-    assert [(row["seed"], row["state"]) for row in rows] == [("2", "done"), ("13", "failed"), ("15", "failed")]
+    states = [(row["seed"], row["state"]) for row in rows]
+    assert states == [("2", "done"), ("13", "failed"), ("15", "failed"), ("16", "done")]
+    assert [start[2] for start in starts(tmp_path / "sweep" / "3")] == ["None", "last"]  # it requeued itself
     assert float(rows[0]["val/psnr"]) == pytest.approx(30 + 1 - 0.2 - 10 * 1e-3)
     assert rows[1]["error"] == "killed by SIGKILL, out of memory?: about to be killed"
     assert rows[2]["error"] == "ended without a result: about to be killed"
     script = (tmp_path / "slurm" / "script.sh").read_text()
     wanted = (
-        "array=0-2%2",
+        "array=0-3%2",
         "gpus-per-node=1",
         "ntasks-per-node=1",
         "partition=gpu",

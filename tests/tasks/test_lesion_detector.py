@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from medrestore.callbacks import Diverged, NanGuard
 from medrestore.config import build, compose
 from medrestore.data.crop_settings import CropSettings
 from medrestore.data.labelled import Boxed, LabelledImages, collate_labelled
@@ -168,7 +169,7 @@ def fit(model: pl.LightningModule, data: Any, directory: Path, epochs: int, prec
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=directory, num_sanity_val_steps=0, log_every_n_steps=1,
-        check_val_every_n_epoch=epochs, precision=precision, use_distributed_sampler=False,
+        check_val_every_n_epoch=epochs, precision=precision, use_distributed_sampler=False, callbacks=[NanGuard(10)],
     )  # fmt: skip
     sampler = EpochSampler(len(data), 4, seed=0)
     loader = torch.utils.data.DataLoader(data, 4, sampler=sampler, collate_fn=collate_labelled, drop_last=True)
@@ -215,7 +216,7 @@ def test_losses_that_are_not_finite_are_left_out_then_told(tmp_path: Path) -> No
     model.losses = lambda batch: {"broken": next(model.network.parameters()).sum() * float("nan")}  # type: ignore[method-assign]
     fit(model, Squares(), tmp_path, epochs=1)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
-    with pytest.raises(MedrestoreError, match="not finite 10 times in a row"):
+    with pytest.raises(Diverged, match="the judge was not finite 10 times in a row"):
         fit(model, Squares(), tmp_path, epochs=5)
 
 
