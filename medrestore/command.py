@@ -20,11 +20,12 @@ from medrestore.errors import MedrestoreError
 from medrestore.processes import from_first, hush, is_first, join, leave, placement, tell_first
 
 # Values of these keys are paths: they are quoted before Hydra's grammar sees brackets, blanks or umlauts in them.
-_PATH_KEYS = (
+PATH_KEYS = (
     "dataset.root", "dataset.degraded", "dataset.target", "sampling.split.file", "run", "input", "output", "ckpt",
     "generator_weights", "feature_weights", "metrics.lpips_weights", "hydra.run.dir", "dataset.natural", "judge",
     "runs", "base", "baselines", "metrics.niqe_params", "metrics.brisque_params", "metrics.fitted_niqe",
     "dataset.source", "dataset.before", "dataset.after", "answers", "hydra.sweep.dir", "hydra.sweeper.storage",
+    "evaluation.detector",
 )  # fmt: skip
 _SHARED = ("train", "evaluate", "restore")  # commands that several processes can share
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_/.\-:+@%\\]*\Z")
@@ -195,7 +196,7 @@ def _hydra_app(name: str, task: Callable[[Any], Any], overrides: list[str], swee
 def quote_path(argument: str, sweep: bool = False) -> str:
     """Quote the value of a path key when Hydra's grammar would stumble over it; a sweep keeps its commas."""
     key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in _PATH_KEYS or value[:1] in ("'", '"', "["):
+    if not equals or key.lstrip("+") not in PATH_KEYS or value[:1] in ("'", '"', "["):
         return argument
     if _PLAIN_PATH.match(value) or (sweep and "," in value):
         return argument

@@ -16,10 +16,13 @@ def with_regions(comparison: RunComparison) -> RunComparison:
 
     from medrestore.errors import MedrestoreError
     from medrestore.evaluation.assessment import Section
-    from medrestore.evaluation.comparison_regions import REGIONS, learned_of, worst_regions
+    from medrestore.evaluation.comparison_regions import MOST, REGIONS, learned_of, worst_regions
     from medrestore.run import make_data
     from medrestore.run_directory import Run
 
+    if len(comparison.variants) > MOST:
+        told = f"no pictures of {len(comparison.variants)} models, which nobody could look at; at most {MOST} in runs="
+        return replace(comparison, sections=[*comparison.sections, Section(REGIONS, [told])])
     try:
         models = learned_of(comparison.variants)
         run = Run.load(next(iter(comparison.variants[0].runs.values())).directory)
@@ -33,6 +36,8 @@ def with_regions(comparison: RunComparison) -> RunComparison:
 @main("compare")
 def compare(config: Any) -> Any:
     """Compare judged runs in one table: seeds are one row, differences are tested, the paper's figures stand beside.
+
+    Runs that cannot be read or stand under other conditions are told and left out (exit code 1).
 
     python -m medrestore.compare 'runs=[DIR,DIR]'
     python -m medrestore.compare runs=outputs/street_deblur/sweep_DIR output=DIR
@@ -53,15 +58,15 @@ def compare(config: Any) -> Any:
     comparison = compare_runs(plain(config.runs), config.base, plain(config.metrics))
     if config.regions:
         comparison = with_regions(comparison)
-    print_sections(comparison.sections)
+    print_sections(comparison.spoken)
     for note in comparison.notes:
         print(f"note: {note}", file=sys.stderr)
     output = Path(config.output)
     write_comparison(output, comparison)
     pictures = sum(len(section.pictures) for section in comparison.sections)
     with_pictures = f", {pictures} pictures" if pictures else ""
-    print(f"comparison: {output / 'comparison.md'}, {output / 'comparison.csv'}{with_pictures}")
-    return None
+    print(f"comparison: {output / 'comparison.md'}, {output / 'comparison.csv'}, runs.csv{with_pictures}")
+    return 1 if comparison.refused else 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,17 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from medrestore import interruption
-from medrestore.callbacks import Checkpoints, Diverged, History, NanGuard, Progress, Pruning, SampleImages, StepSeed
+from medrestore.callbacks import (
+    Checkpoints,
+    Dashboards,
+    Diverged,
+    History,
+    NanGuard,
+    Progress,
+    Pruning,
+    SampleImages,
+    StepSeed,
+)
 from medrestore.checkpoint import load_into, read_training_state, save_generator
 from medrestore.checks import check
 from medrestore.config import build, overlay, plain
@@ -58,7 +68,8 @@ def train(config: DictConfig, directory: Path) -> Run:
     machine = choose(config.hardware, judge="generator" not in config.model)
     check_share(config.sampling.batch_size, machine.processes)
     # a job that is started again may meet the one before it, which saves and ends
-    with locked(directory, patience=20.0 if config.ckpt == "last" else 0.0) if is_first() else nullcontext():
+    lock = locked(directory, patience=20.0 if config.ckpt == "last" else 0.0) if is_first() else nullcontext()
+    with lock, Dashboards(directory) as dashboards:
         with first_ahead():
             resume = resume_point(config, directory)
         config = resolved(config)
@@ -74,7 +85,7 @@ def train(config: DictConfig, directory: Path) -> Run:
         data.prepare("train", "val")
         if is_first():
             save_text(directory / "config.yaml", OmegaConf.to_yaml(config))
-        module = _fitted(config, directory, module, data, resume, machine)
+        module = _fitted(config, directory, module, data, resume, machine, dashboards)
         run = Run(directory, config)
         if isinstance(module, AbstractJudge):
             if is_first():
@@ -86,7 +97,7 @@ def train(config: DictConfig, directory: Path) -> Run:
             _export_selected(run, module, data)
         wait()
         if config.evaluation.run:
-            evaluate(run, data=data)
+            dashboards.show_evaluation(evaluate(run, data=data))
     return run
 
 
@@ -109,9 +120,10 @@ def _fitted(
     data: RestorationData,
     resume: ResumePoint | None,
     machine: Machine,
+    dashboards: Dashboards,
 ) -> AbstractRestorer | AbstractJudge:
     """Train from `resume` on to the end; a training that diverges goes back to its last good checkpoint, as resumed."""
-    trainer = _trainer(config, directory, data, machine)
+    trainer = _trainer(config, directory, data, machine, dashboards)
     _announce(config, data, trainer, machine)
     while True:
         if isinstance(module, AbstractRestorer):
@@ -126,10 +138,9 @@ def _fitted(
             settings = config.callbacks.nan_guard
             resume = go_back(directory, why, trainer, settings)
             guard = guard_of(trainer)
-            module, trainer = _module(config), _trainer(config, directory, data, machine, guard.returns, guard.rate)
+            module = _module(config)
+            trainer = _trainer(config, directory, data, machine, dashboards, guard.returns, guard.rate)
             continue
-        finally:
-            _finish_loggers()
         if trainer.interrupted:
             raise KeyboardInterrupt
         return module
@@ -255,17 +266,23 @@ def _network_of(config: Any) -> Any:
 
 
 def _trainer(
-    config: Any, directory: Path, data: RestorationData, machine: Machine, returns: int = 0, rate: float = 1.0
+    config: Any,
+    directory: Path,
+    data: RestorationData,
+    machine: Machine,
+    dashboards: Dashboards,
+    returns: int = 0,
+    rate: float = 1.0,
 ) -> pl.Trainer:
     def export_pretrained(generator: nn.Module, selected: str) -> None:
         about = {**_about(config, data), "selected": selected}
         save_generator(directory / "pretrained.safetensors", generator, plain(config.model.generator), about)
 
-    loggers: list[Any] = [History(directory / "metrics.csv")]
-    loggers += [build({**node, "directory": str(directory)}) for node in config.logger.values()]
+    loggers = [History(directory / "metrics.csv"), *dashboards.open(config)]
     callbacks: list[pl.Callback] = [
         StepSeed(config.seed),
         NanGuard(config.callbacks.nan_guard.in_a_row, returns, rate),
+        dashboards,
         Progress(),
         Checkpoints(
             directory / "checkpoints",
@@ -350,13 +367,6 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer, machine: 
         print(f"left out: {len(data.left_out) - 5} more, listed in the report", file=sys.stderr)
     for note in data.notes:
         print(f"note: {note}", file=sys.stderr)
-
-
-def _finish_loggers() -> None:
-    """Close a W&B run, else the next job of a sweep would log into it."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and getattr(wandb, "run", None) is not None:
-        wandb.finish()
 
 
 def _quiet() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY, TINY_WGAN
 
-from medrestore.evaluation.comparison import find_runs
+from medrestore.evaluation.comparison_runs import find_runs
 
 
 def command(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

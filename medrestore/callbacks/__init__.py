@@ -1,7 +1,7 @@
-"""What happens around a training: seeds, checkpoints, progress, pictures, history."""
+"""What happens around a training: seeds, checkpoints, progress, pictures, history, dashboards."""
 
 from medrestore.callbacks.checkpoints import Checkpoints
-from medrestore.callbacks.dashboards import tensorboard_logger, wandb_logger
+from medrestore.callbacks.dashboards import Dashboards
 from medrestore.callbacks.history import History
 from medrestore.callbacks.nan_guard import Diverged, NanGuard
 from medrestore.callbacks.progress import Progress
@@ -9,12 +9,15 @@ from medrestore.callbacks.pruning import Pruning
 from medrestore.callbacks.samples import SampleImages
 from medrestore.callbacks.saving import LAST, PREVIOUS, BackgroundSaving
 from medrestore.callbacks.step_seed import StepSeed
+from medrestore.callbacks.tensorboard_dashboard import TensorBoardDashboard
+from medrestore.callbacks.wandb_dashboard import WandbDashboard
 
 __all__ = [
     "LAST",
     "PREVIOUS",
     "BackgroundSaving",
     "Checkpoints",
+    "Dashboards",
     "Diverged",
     "History",
     "NanGuard",
@@ -22,6 +25,6 @@ __all__ = [
     "Pruning",
     "SampleImages",
     "StepSeed",
-    "tensorboard_logger",
-    "wandb_logger",
+    "TensorBoardDashboard",
+    "WandbDashboard",
 ]

@@ -10,18 +10,20 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image as PILImage
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from medrestore.callbacks.dashboard import Dashboard
+from medrestore.evaluation.figures import error_panel
 from medrestore.schemes import AbstractRestorer
 
-_ERROR_GAIN = 5.0  # the error panel shows five times the absolute difference
 _SIDE = 320  # a panel is a central crop of at most this side, pixel for pixel
 
 
 class SampleImages(pl.Callback):
-    """Writes `samples/epoch_<n>.png` after validations and sends the same picture to the dashboards.
+    """Writes `samples/epoch_<n>.png` after validations and shows the dashboards the same, a picture an image.
+
+    They are the first validation images, the same ones in every epoch.
 
     Args:
         directory: the run's `samples` folder.
@@ -48,19 +50,18 @@ class SampleImages(pl.Callback):
         if not pl_module.restored_samples:
             return
         self._last = time.monotonic()
-        grid = sample_grid(pl_module.restored_samples)
+        samples, epoch = pl_module.restored_samples, trainer.current_epoch + 1
         pl_module.restored_samples = []
-        path = self.directory / f"epoch_{trainer.current_epoch + 1:04d}.png"
+        path = self.directory / f"epoch_{epoch:04d}.png"
         try:
             self.directory.mkdir(exist_ok=True)
-            PILImage.fromarray(grid).save(path)
+            PILImage.fromarray(sample_grid(samples)).save(path)
         except OSError as error:  # a full disk costs the picture, not the training
             print(f"medrestore: {path} was not saved: {error.strerror or error}", file=sys.stderr)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image("samples", [PILImage.fromarray(grid)], step=trainer.global_step)
-            elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("samples", grid, trainer.current_epoch, dataformats="HWC")
+        shown = [logger for logger in trainer.loggers if isinstance(logger, Dashboard)]
+        panels = [sample_grid([sample]) for sample in samples] if shown else []
+        for logger in shown:
+            logger.show_samples(panels, epoch)
 
 
 def sample_grid(samples: list[tuple[Tensor, Tensor, Tensor]]) -> np.ndarray:
@@ -68,11 +69,6 @@ def sample_grid(samples: list[tuple[Tensor, Tensor, Tensor]]) -> np.ndarray:
     return panel_grid(
         [[degraded, restored, target, error_panel(restored, target)] for degraded, restored, target in samples]
     )
-
-
-def error_panel(image: Tensor, target: Tensor) -> Tensor:
-    """Five times the absolute difference, mean over the channels: `(1, H, W)` in [0, 1]."""
-    return ((image - target).abs().mean(0, keepdim=True) * _ERROR_GAIN).clamp(0, 1)
 
 
 def panel_grid(rows: list[list[Tensor]]) -> np.ndarray:

@@ -76,7 +76,18 @@ def _view(
     size = min(_ZOOM, *after.shape[1:])
     boxes = [figures.central_box(after, size), figures.most_changed_box(before, after, size)]
     band = report.Picture(figures.strip(strip, boxes, captions), "all rows with two zoomed regions")
-    return report.CaseView(rank, case.key, reason, description, pictures, band, maps)  # type: ignore[arg-type]
+    made = _made(case, images, {method.name: method.kind for method in methods})
+    return report.CaseView(rank, case.key, reason, description, pictures, band, maps, made)  # type: ignore[arg-type]
+
+
+def _made(case: Case, images: Mapping[str, Tensor], kinds: Mapping[str, str]) -> list[report.Made]:
+    made = []
+    for name, image in images.items():
+        error = None if case.target is None else figures.picture(figures.error_panel(image, case.target))
+        made.append(report.Made(name, kinds[name], figures.picture(image), error))
+    if case.target is not None:
+        made.append(report.Made("target", "truth", figures.picture(case.target), None))
+    return made
 
 
 def _maps(target: Tensor, images: Mapping[str, Tensor], directory: Path, key: str) -> report.Picture | None:

@@ -23,6 +23,7 @@ from medrestore.evaluation.scoring import outputs
 from medrestore.metrics import psnr
 
 REGIONS = "Where each model is worst"
+MOST = 8  # models that can stand side by side
 _MEMORY = 2**31  # bytes for one image
 
 

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation.assessment import Section, Table
-from medrestore.evaluation.comparison import JudgedRun, Line, Variant, agree, find_runs, group, image_comparison, lines
+from medrestore.evaluation.comparison import Line, Variant, group, lines
+from medrestore.evaluation.comparison_curves import curve_section
+from medrestore.evaluation.comparison_noise import Difference, differences, noise_section
 from medrestore.evaluation.comparison_papers import beside_paper
 from medrestore.evaluation.comparison_parts import COLOURS, colour_section, is_of_a_part, part_sections
-from medrestore.evaluation.comparison_text import digits, interval, plain_name, spread
+from medrestore.evaluation.comparison_runs import JudgedRun, agree, find_runs, load_runs
+from medrestore.evaluation.comparison_seeds import best_section, direction, interval_section
+from medrestore.evaluation.comparison_text import digits, plain_name, spread
 from medrestore.evaluation.papers import paper
 from medrestore.evaluation.reach import times
-from medrestore.evaluation.seeds import SeedTest, holm, seed_test
-from medrestore.evaluation.statistics import Comparison
-from medrestore.evaluation.tables import UNITS, heading, p_text
+from medrestore.evaluation.tables import heading
 from medrestore.evaluation.variants import differing
 
-_ALPHA = 0.05
 _METRICS_PER_TABLE = 5  # what fits beside the names on a screen of 120 columns
+MANY = 12  # models from which on a comparison is told by rank, and in short on the screen
 _BASES = ("base", "baseline")  # the variant that others are held against, where no other was named
-
-
-class Difference(NamedTuple):
-    """A variant against the base variant under one metric.
-
-    `seeds` is over trainings, `p_holm` its p corrected for the number of variants; `images` is over test images, None
-    for a metric of whole sets.
-    """
-
-    variant: str
-    metric: str
-    seeds: SeedTest
-    p_holm: float | None
-    images: Comparison | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +37,7 @@ class RunComparison:
         differences: every variant against it.
         papers: short names of the papers that the runs follow.
         notes: what was left out or is odd.
+        refused: how many runs were left out because they cannot be read or stand under other conditions.
     """
 
     sections: Sequence[Section]
@@ -59,6 +47,12 @@ class RunComparison:
     differences: Sequence[Difference]
     papers: Sequence[str]
     notes: Sequence[str]
+    refused: int = 0
+
+    @property
+    def spoken(self) -> Sequence[Section]:
+        """What goes to the screen: all of a few models; of many the scores and the best."""
+        return self.sections if len(self.variants) < MANY else self.sections[:2]
 
 
 def compare_runs(
@@ -75,8 +69,8 @@ def compare_runs(
         MedrestoreError: no run, runs under different conditions, an unknown base or metric.
     """
     directories, left_out = find_runs(where)
-    runs = [JudgedRun.load(directory) for directory in directories]
-    agree(runs)
+    runs, unread = load_runs(directories)
+    runs, parted = agree(runs)
     variants, repeated = group(runs)
     table, odd = lines(variants)
     known = list(dict.fromkeys(metric for line in table for metric in line.values))
@@ -84,18 +78,24 @@ def compare_runs(
     named = [variant.name for variant in variants]
     default = next((name for name in named if name in _BASES), named[0])
     reference = variants[named.index(_chosen("base", [base or default], named)[0])]
-    found = _differences(variants, reference, columns)
-    sections = [_scores(runs, variants, table, [name for name in columns if metrics or name not in COLOURS])]
-    colours = None if metrics else colour_section(table, named)
-    sections += [] if colours is None else [colours]
+    found = differences(variants, reference, columns)
+    told = [
+        _scores(runs, variants, table, [name for name in columns if metrics or name not in COLOURS]),
+        best_section(variants, columns),
+        curve_section(variants),
+        interval_section(variants, columns),
+        None if metrics else colour_section(table, named),
+    ]
+    sections = [section for section in told if section is not None]
     sections += part_sections(table, named, metrics)
     if len(variants) > 1:
-        sections += [_noise(reference.name, found), _settings(variants)]
-    sections += times(variants)
+        sections += [noise_section(reference.name, found, len(variants) >= MANY), _settings(variants)]
+    sections += times(variants, reference if len(variants) >= MANY else None)
     about = dict.fromkeys(str(v.config["about"]["paper"]) for v in variants if v.config["about"].get("paper"))
     sections += [beside_paper(paper(name), variants, table, known) for name in about]
-    notes = [*left_out, *repeated, *odd]
-    return RunComparison(sections, variants, table, reference.name, found, list(about), notes)
+    notes = [*left_out, *unread, *parted, *repeated, *odd]
+    refused = len(unread) + len(parted)
+    return RunComparison(sections, variants, table, reference.name, found, list(about), notes, refused)
 
 
 def _chosen(key: str, given: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -103,27 +103,6 @@ def _chosen(key: str, given: Sequence[str], known: Sequence[str]) -> list[str]:
     if unknown:
         raise MedrestoreError(f"{key}={unknown[0]} is not there; there are: {', '.join(known)}")
     return list(given)
-
-
-def _differences(variants: Sequence[Variant], base: Variant, metrics: Sequence[str]) -> list[Difference]:
-    values = {variant.name: _restored(variant) for variant in variants}
-    found = []
-    for metric in metrics:
-        others = [v for v in variants if v is not base and metric in values[v.name] and metric in values[base.name]]
-        tests = [seed_test(values[v.name][metric], values[base.name][metric]) for v in others]
-        corrected = holm([test.p_value for test in tests])
-        for variant, test, p_holm in zip(others, tests, corrected, strict=True):
-            found.append(Difference(variant.name, metric, test, p_holm, image_comparison(variant, base, metric)))
-    return found
-
-
-def _restored(variant: Variant) -> dict[str, dict[int, float]]:
-    values: dict[str, dict[int, float]] = {}
-    for seed, run in variant.runs.items():
-        for summary in run.summaries:
-            if summary.method == "restored" and summary.mean is not None:
-                values.setdefault(summary.metric, {})[seed] = summary.mean
-    return values
 
 
 # --- sections ----------------------------------------------------------------
@@ -134,6 +113,8 @@ def _scores(
 ) -> Section:
     images = len(runs[0].conditions.get("keys", []))
     seeds = {variant.name: list(variant.runs) for variant in variants}
+    if len(variants) >= MANY and metrics:
+        table = _ranked(table, metrics[0])
     parts = [metrics[start : start + _METRICS_PER_TABLE] for start in range(0, len(metrics), _METRICS_PER_TABLE)]
     tables = [
         Table(
@@ -151,6 +132,8 @@ def _scores(
         f"{images} test images, the same for every row. Each number is a mean over images; of a model trained with "
         "several seeds the mean over its trainings ± their standard deviation."
     ]
+    if len(variants) >= MANY:
+        text.append(f"Models stand in the order of {plain_name(metrics[0])}, the best first.")
     left_out = sorted(
         {f"{s.method} ({s.metric})" for run in runs for s in run.summaries if s.n_left_out and s.metric in metrics}
     )
@@ -159,58 +142,31 @@ def _scores(
     patients = runs[0].conditions.get("patients", "known")
     if patients != "known":
         text.append(f"Patients {patients}: every such image is its own group, intervals may be too narrow.")
-    said = "; ".join(f"{name}: {', '.join(map(str, numbers))}" for name, numbers in seeds.items())
+    numbers = list(seeds.values())
+    if all(number == numbers[0] for number in numbers):
+        said = f"{', '.join(map(str, numbers[0]))}, of every model"
+    else:
+        said = "; ".join(f"{name}: {', '.join(map(str, number))}" for name, number in seeds.items())
     return Section(f"{len(variants)} models, {len(runs)} trainings", [*text, f"Seeds: {said}."], tables)
 
 
-def _noise(base: str, found: Sequence[Difference]) -> Section:
-    rows = []
-    for variant, metric, test, p_holm, images in found:
-        places = 2 if metric in UNITS else 4
-        rows.append(
-            [
-                variant,
-                heading(metric),
-                f"{test.difference:+.{places}f}",
-                interval(test.low, test.high, places),
-                f"{test.test}, {test.df:.3g} df" if test.df is not None else "one seed: no noise known",
-                "" if p_holm is None else p_text(p_holm),
-                "" if images is None else interval(images.low, images.high, places),
-            ]
-        )
-    header = ["row", "metric", f"minus {base}", "95 % over seeds", "test", "p (Holm)", "95 % over images"]
-    text = [
-        f"Each model against '{base}'. Over seeds: would the difference be there again if both were trained again, on "
-        "these images? p is corrected for the number of models (Holm). Over images: would it be there on other "
-        "patients or scenes (bootstrap over groups; not available below five)? What does not stand out may be there "
-        "all the same: the intervals say how large it may be."
-    ]
-    for variant in dict.fromkeys(difference.variant for difference in found):
-        text.append(_stands_out(variant, base, [d for d in found if d.variant == variant]))
-    return Section("What stands out from the seeds' noise", text, [Table("", header, rows)])
+def _ranked(table: Sequence[Line], metric: str) -> list[Line]:
+    """Rows that learn nothing first, then models by their mean, the best first."""
+    sign = direction(metric) or 1
 
+    def key(line: Line) -> tuple[bool, float]:
+        values = list(line.values.get(metric, {}).values())
+        return line.kind == "learned", -sign * sum(values) / len(values) if values and line.kind == "learned" else 0.0
 
-def _stands_out(variant: str, base: str, found: Sequence[Difference]) -> str:
-    tested = [d for d in found if d.p_holm is not None]
-    if not tested:
-        return f"'{variant}': one seed here or in '{base}': no noise known; train more with seed=0,1,2."
-    clear = [f"{plain_name(d.metric)} {_signed(d)}" for d in tested if d.p_holm is not None and d.p_holm < _ALPHA]
-    rest = [plain_name(d.metric) for d in tested if d.p_holm is not None and d.p_holm >= _ALPHA]
-    if not clear:
-        return f"'{variant}': no difference stands out from the seeds' noise."
-    said = f"{', '.join(clear)} {'stands' if len(clear) == 1 else 'stand'} out from the seeds' noise"
-    more = f"; {', '.join(rest)} {'does' if len(rest) == 1 else 'do'} not" if rest else ""
-    return f"'{variant}': {said}{more}."
+    return sorted(table, key=key)
 
 
 def _settings(variants: Sequence[Variant]) -> Section:
     table = differing([variant.config for variant in variants])
     if not table:
         return Section("Settings that differ", ["None but those of seed, machine and files."])
-    rows = [[key, *values] for key, values in table.items()]
-    return Section("Settings that differ", [], [Table("", ["key", *(v.name for v in variants)], rows)])
-
-
-def _signed(difference: Difference) -> str:
-    places = 2 if difference.metric in UNITS else 4
-    return f"{difference.seeds.difference:+.{places}f}{UNITS.get(difference.metric, '')}"
+    if len(variants) < MANY:
+        rows = [[key, *values] for key, values in table.items()]
+        return Section("Settings that differ", [], [Table("", ["key", *(v.name for v in variants)], rows)])
+    rows = [[variant.name, *values] for variant, *values in zip(variants, *table.values(), strict=True)]
+    return Section("Settings that differ", [], [Table("", ["row", *table], rows)])

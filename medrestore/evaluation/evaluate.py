@@ -41,6 +41,7 @@ class Evaluation:
         summaries: the rows of `summary.csv`, those of the assessments included.
         verdict: the table in words.
         sections: what the assessments found.
+        views: the worst, the median and the best test image, as the report shows them.
         report: the HTML file.
     """
 
@@ -49,6 +50,7 @@ class Evaluation:
     summaries: list[Summary]
     verdict: list[str]
     sections: list[Section]
+    views: list[report.CaseView]
     report: Path
 
     @property
@@ -149,7 +151,7 @@ def evaluate_methods(
     views = case_views(data, methods, scores, setting.part, setting.metrics, directory, shown, reference)
     content = _report(data, scores, table, kinds, shown, reference, verdict, sections, views, cases, setting)
     path = report.write_report(directory / "report.html", content)
-    return Evaluation(directory, scores, summaries, verdict, sections, path)
+    return Evaluation(directory, scores, summaries, verdict, sections, views, path)
 
 
 def score_for_the_first(data: RestorationData, methods: Sequence[Method], setting: Setting) -> None:

@@ -29,6 +29,7 @@ _COLOURS = {"reference": "#777777", "classical": "#0072B2", "oracle": "#CC79A7",
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _BOX_COLOURS = ("#E69F00", "#56B4E9")
 _DPI = 100
+_ERROR_GAIN = 5.0  # the error panel shows five times the absolute difference
 _WIDTH, _GAP, _FRAME, _LABEL = 1108, 8, 2, 34  # pixels of a strip: all of it, gap, frame, two lines of text
 _PER_ROW, _WIDEST = 5, 216  # pictures a row, pixels of the widest picture
 
@@ -68,6 +69,11 @@ def picture(image: Tensor, width: int = 640) -> bytes:
     buffer = io.BytesIO()
     shown.save(buffer, format="JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
+
+
+def error_panel(image: Tensor, target: Tensor) -> Tensor:
+    """Five times the absolute difference, mean over the channels: `(1, H, W)` in [0, 1]."""
+    return ((image - target).abs().mean(0, keepdim=True) * _ERROR_GAIN).clamp(0, 1)
 
 
 def strip(images: Mapping[str, Tensor], boxes: Sequence[Box], captions: Mapping[str, str]) -> bytes:

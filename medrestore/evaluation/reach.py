@@ -72,27 +72,34 @@ def _reach(points: History, target: float, metric: str) -> Reach:
     return Reach(
         target=target,
         epoch=None if first is None else int(first["epoch"]) + 1,
-        steps=None if first is None else _steps(first),
+        steps=None if first is None else steps_of(first),
         seconds=None if first is None else first.get("seconds"),
         final=last[metric],
-        all_steps=_steps(last),
+        all_steps=steps_of(last),
         all_seconds=last.get("seconds"),
     )
 
 
-def _steps(row: Mapping[str, float]) -> int:
+def steps_of(row: Mapping[str, float]) -> int:
+    """Updates of the generator at a row of `metrics.csv`."""
     # the logger counts batches from 0; the counter of the scheme is exact where it is logged
     return int(row.get("generator_updates", row["step"] + 1))
 
 
-def times(variants: Sequence[Variant]) -> list[Section]:
-    """The section about trainings of one experiment that differ in how long the generator goes first; may be none."""
+def times(variants: Sequence[Variant], base: Variant | None = None) -> list[Section]:
+    """The section about trainings of one experiment that differ in how long the generator goes first; may be none.
+
+    Args:
+        variants: the models.
+        base: held against every other; None holds all against all.
+    """
     rows: list[list[str]] = []
     text: list[str] = []
     for index, a in enumerate(variants):
         for b in variants[index + 1 :]:
             same = a.config["about"].get("experiment") == b.config["about"].get("experiment")
-            if not same or a.config.get("pretrain_epochs") == b.config.get("pretrain_epochs"):
+            apart = a.config.get("pretrain_epochs") != b.config.get("pretrain_epochs")
+            if not same or not apart or base not in (None, a, b):
                 continue
             found: dict[int, tuple[Reach, Reach]] = {}
             for seed in [seed for seed in a.runs if seed in b.runs]:

@@ -40,6 +40,15 @@ class Picture:
         return f"data:image/{kind};base64,{b64encode(self.data).decode()}"
 
 
+class Made(NamedTuple):
+    """What one row makes of a test image: its name and kind, JPEG bytes of the picture and, with a truth, its error."""
+
+    method: str
+    kind: str
+    picture: bytes
+    error: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class CaseView:
     """One test image in the report.
@@ -52,6 +61,7 @@ class CaseView:
         pictures: degraded, restored, target at reading size.
         strip: every method with zoom crops.
         maps: error and SSIM maps.
+        made: the picture of every row by itself, for dashboards; the target last.
     """
 
     rank: Literal["worst", "median", "best"]
@@ -61,6 +71,7 @@ class CaseView:
     pictures: Sequence[Picture]
     strip: Picture | None = None
     maps: Picture | None = None
+    made: Sequence[Made] = ()
 
 
 class SplitCount(NamedTuple):

@@ -83,10 +83,12 @@ class PairedWGAN(AbstractRestorer):
             self._step(generator_optimizer, self._generator_loss(restored, batch), "generator")
 
     def _critic_loss(self, target: Tensor, restored: Tensor) -> Tensor:
-        wasserstein = self.adversarial.critic(self.critic(target), self.critic(restored))
+        real, fake = self.critic(target), self.critic(restored)
+        wasserstein = self.adversarial.critic(real, fake)
         penalty = gradient_penalty(self.critic, target, restored)
         self._record("critic/wasserstein", wasserstein)
         self._record("critic/penalty", penalty)
+        self._record_distance(real, fake)
         return wasserstein + self.penalty_weight * penalty
 
     def _generator_loss(self, restored: Tensor, batch: Pair) -> Tensor:

@@ -84,6 +84,7 @@ class Pix2Pix(AbstractRestorer):
         fake = self.critic(restored, batch.degraded)
         loss = self.adversarial.critic(real, fake) / 2  # the critic learns at half the generator's pace
         self._record("critic/cross_entropy", loss)
+        self._record_distance(real, fake)
         return loss
 
     def _generator_loss(self, restored: Tensor, batch: Pair) -> Tensor:

@@ -163,6 +163,10 @@ class AbstractRestorer(pl.LightningModule, ABC):
         for average, current in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
             average.copy_(current)
 
+    def _record_distance(self, real: Tensor, fake: Tensor, which: str = "distance") -> None:
+        """Log how far apart a critic scores real and restored images: 0 where it cannot tell them apart."""
+        self._record(f"critic/{which}", real.detach().float().mean() - fake.detach().float().mean())
+
     def _record(self, name: str, value: Tensor | float) -> None:
         """Log the mean of `train/<net>/<term>` over the epoch and the processes."""
         value = value.detach() if isinstance(value, Tensor) else value
@@ -188,8 +192,9 @@ class AbstractRestorer(pl.LightningModule, ABC):
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate * self.rate_factor
 
     def on_train_epoch_end(self) -> None:
-        """Log the counters, so that every x-axis can be generator steps, and the generator's learning rate."""
-        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        """Log the counters, so that every x-axis can be generator steps, and the learning rates."""
+        for network, optimizer in zip(("generator", "critic"), self.trainer.optimizers, strict=False):
+            self.log(f"learning_rate/{network}", optimizer.param_groups[0]["lr"])
         self.log("generator_updates", self.generator_updates.float())
         self.log("critic_updates", self.critic_updates.float())
         if self.skipped_updates:

@@ -116,6 +116,7 @@ class TwoStageSR(AbstractRestorer):
         real, fake = self.critic(target), self.critic(restored)  # two passes: batch norm must not mix real and fake
         loss = (relativistic_critic_loss if self.relativistic else cross_entropy_critic_loss)(real, fake)
         self._record("critic/cross_entropy", loss)
+        self._record_distance(real, fake)
         return loss
 
     def _generator_loss(self, restored: Tensor, batch: Pair) -> Tensor:

@@ -16,8 +16,10 @@ from scipy import stats
 
 from medrestore.errors import MedrestoreError
 from medrestore.evaluation import papers as papers_module
-from medrestore.evaluation.comparison import JudgedRun, agree, find_runs, group, image_comparison, lines
+from medrestore.evaluation.assessment import Section
+from medrestore.evaluation.comparison import group, image_comparison, lines
 from medrestore.evaluation.comparison_files import markdown, write_comparison
+from medrestore.evaluation.comparison_runs import JudgedRun, agree, find_runs
 from medrestore.evaluation.comparison_sections import RunComparison, compare_runs
 from medrestore.evaluation.papers import paper, papers
 from medrestore.evaluation.reach import Reach, time_to_reach
@@ -154,6 +156,21 @@ def test_other_conditions_are_refused_by_name(conditions: dict[str, Any], told: 
     assert str(other) in str(error.value) and "\n" not in str(error.value)
 
 
+def test_runs_that_cannot_be_merged_are_listed_and_the_others_compared(tmp_path: Path) -> None:
+    odd = psnr_run(tmp_path / "0", 25.0, 0, conditions={"degradation_hash": "cccc"})
+    kept = [psnr_run(tmp_path / str(number), 25.0, number) for number in (1, 2)]
+    damaged = psnr_run(tmp_path / "3", 25.0, 3)
+    (damaged / "evaluation" / "summary.csv").write_text("method,kind\n")
+    comparison = compare_runs(str(tmp_path))
+    assert [run.directory for variant in comparison.variants for run in variant.runs.values()] == kept
+    assert comparison.refused == 2
+    told = "\n".join(comparison.notes)
+    assert f"left out: {odd} cannot stand beside {kept[0]}: degradation_hash is cccc, not bbbb" in told
+    assert str(damaged / "evaluation" / "summary.csv") in told
+    with pytest.raises(MedrestoreError, match="degradation_hash is bbbb, not cccc; leave it out"):
+        compare_runs([str(odd), str(kept[0])])
+
+
 def test_what_only_the_training_saw_may_differ(tmp_path: Path) -> None:
     fixed = {"degradation": {**CONFIG["degradation"], "fixed": True}, "split_hash": None}
     runs = [psnr_run(tmp_path / "a", 25.0), psnr_run(tmp_path / "b", 25.0, 1, conditions=fixed)]
@@ -247,12 +264,17 @@ def test_a_sweep_says_what_stands_out(tmp_path: Path) -> None:
     assert [smooth.seeds.p_value, crop.seeds.p_value] == pytest.approx(p)
     assert [smooth.p_holm, crop.p_holm] == pytest.approx([2 * p[0], p[1]])
     assert smooth.images is not None and smooth.images.difference == pytest.approx(0.51)
-    text = "\n".join(comparison.sections[1].lines)
+    text = "\n".join(section_of(comparison, "What stands out").lines)
     assert "'smoothness': PSNR +0.51 dB stands out from the seeds' noise." in text
     assert "'scale_crop': no difference stands out from the seeds' noise." in text
     table = {row[0]: row for row in comparison.sections[0].tables[0].rows}
     assert table["base"] == ["base", "learned", "3", "25.10 ± 0.10"]
     assert table["identity"] == ["identity", "reference", "", "20.00"]
+
+
+def section_of(comparison: RunComparison, title: str) -> Section:
+    (found,) = [section for section in comparison.sections if section.title.startswith(title)]
+    return found
 
 
 def test_the_files_hold_every_number(tmp_path: Path) -> None:

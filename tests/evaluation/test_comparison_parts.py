@@ -12,9 +12,10 @@ from judged_runs import judged_run
 from PIL import Image
 from torch import Tensor
 
-from medrestore.evaluation.comparison import JudgedRun, Variant
+from medrestore.evaluation.comparison import Variant
 from medrestore.evaluation.comparison_files import write_comparison
 from medrestore.evaluation.comparison_regions import worst_regions
+from medrestore.evaluation.comparison_runs import JudgedRun
 from medrestore.evaluation.comparison_sections import compare_runs
 from medrestore.evaluation.statistics import Score, Summary
 from medrestore.evaluation.tables import heading, read_summary, write_scores, write_summary
