@@ -108,9 +108,9 @@ class WandbDashboard(Dashboard):
     @rank_zero_only
     def close(self, failed: bool) -> None:
         """Send the rest, and say how what could not be sent gets there."""
+        self.publish()
         if self._run is None:
             return
-        self.publish()
         run, self._run = self._run, None
         left = "send the run later" if run.offline else ""
         try:
