@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image as PILImage
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 
 from medrestore.callbacks.dashboard import PANELS, Dashboard, scores_by_name
 from medrestore.evaluation.evaluate import Evaluation

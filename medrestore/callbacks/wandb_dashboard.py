@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 from PIL import Image as PILImage
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 
 from medrestore.callbacks.dashboard import PANELS, Dashboard, scores_by_name
 from medrestore.callbacks.private_paths import page_without
@@ -138,12 +138,13 @@ class WandbDashboard(Dashboard):
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # reports would hold paths
         import wandb
+        from wandb.errors import Error
 
         (self.directory / "wandb").mkdir(parents=True, exist_ok=True)
         found = connection(os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url)
         try:
             run = self._init(found)
-        except wandb.errors.Error as error:
+        except Error as error:
             if found.mode != "online":
                 raise
             wandb.teardown()  # its process still holds the run that it could not start
@@ -220,7 +221,7 @@ def _tables(evaluation: Evaluation) -> dict[str, Any]:
         for made in view.made:
             numbers = [values.get((view.key, made.method, metric)) for metric in metrics]
             cases.add_data(view.key, view.rank, made.method, made.kind, *_pictures(made), *numbers)
-    fields = ["method", "kind", "metric", "mean", "sd", "low", "high", "n", "difference", "p_value"]
+    fields: list[Any] = ["method", "kind", "metric", "mean", "sd", "low", "high", "n", "difference", "p_value"]
     rows = [[getattr(summary, field) for field in fields] for summary in evaluation.summaries]
     return {"evaluation/cases": cases, "evaluation/summary": wandb.Table(columns=fields, data=rows)}
 

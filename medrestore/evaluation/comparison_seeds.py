@@ -62,10 +62,11 @@ def best_section(variants: Sequence[Variant], metrics: Sequence[str]) -> Section
     values = {variant.name: restored(variant) for variant in variants}
     rows = []
     for metric in metrics:
-        sign = direction(metric)
+        better = direction(metric)
         named = {name: found[metric] for name, found in values.items() if metric in found}
-        if sign is None or not named:
+        if better is None or not named:
             continue
+        sign: int = better  # bound for the lambdas
         model = max(named, key=lambda name: sign * float(np.mean(list(named[name].values()))))
         runs = [(value, name, seed) for name, seeds in named.items() for seed, value in seeds.items()]
         value, name, seed = max(runs, key=lambda run: sign * run[0])
