@@ -82,8 +82,10 @@ class BatchNorm(nn.BatchNorm2d):
         uses_batch = self.training or self.running_mean is None
         if uses_batch and share()[1] > 1:
             return self._by_all(input)
-        if self.training and computing_again():
-            return nn.functional.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        if self.training and computing_again() and self.running_mean is not None and self.running_var is not None:
+            # copies: what is kept for the gradients must be as many tensors as the first time
+            unseen = self.running_mean.clone(), self.running_var.clone()
+            return nn.functional.batch_norm(input, *unseen, self.weight, self.bias, True, 0.0, self.eps)
         return super().forward(input)
 
     def _by_all(self, features: Tensor) -> Tensor:

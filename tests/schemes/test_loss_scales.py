@@ -48,7 +48,7 @@ def trained(scales: LossScales | None, directory, overflows: int = 0, *overrides
         enable_model_summary=False, default_root_dir=directory, limit_val_batches=0, log_every_n_steps=1,
     )  # fmt: skip
     loader = torch.utils.data.DataLoader(Batches(), batch_size=2)
-    trainer.fit(model, loader)
+    trainer.fit(model, loader, loader)
     return model
 
 
