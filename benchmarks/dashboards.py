@@ -3,8 +3,8 @@
 python benchmarks/dashboards.py [directory]
 
 One training of the quick recipe with all dashboards on (W&B offline, TensorBoard, metrics.csv). Steps take turns: with,
-without, without, with recording; the ratio is that of neighbours, so that what else the machine does falls on both.
-Prints, asserts nothing.
+without, without, with recording; the ratio is that of neighbours, so that what else the machine does falls on both, in
+wall time and in the process's own CPU time, which a busy machine does not stretch. Prints, asserts nothing.
 """
 
 from __future__ import annotations
@@ -63,21 +63,22 @@ class Turns(pl.Callback):
     """Switches recording on and off by the step and keeps how long each took."""
 
     def __init__(self) -> None:
-        self.seconds: list[tuple[bool, float]] = []
+        self.steps: list[tuple[bool, float, float]] = []  # recorded, wall seconds, CPU seconds
         self._on = True
-        self._start = 0.0
+        self._start = (0.0, 0.0)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Take the next turn."""
         assert isinstance(pl_module, AbstractRestorer)
-        self._on = len(self.seconds) % 4 in (0, 3)
+        self._on = len(self.steps) % 4 in (0, 3)
         real = type(pl_module)._record.__get__(pl_module)
         pl_module._record = real if self._on else lambda name, value: None
-        self._start = time.perf_counter()
+        self._start = time.perf_counter(), time.process_time()
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Keep the time; Lightning's own part of logging lies before this."""
-        self.seconds.append((self._on, time.perf_counter() - self._start))
+        wall, cpu = self._start
+        self.steps.append((self._on, time.perf_counter() - wall, time.process_time() - cpu))
 
 
 def timed(method: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
@@ -117,18 +118,19 @@ def main() -> None:
         with Dashboards(directory) as dashboards:
             more = [f"epochs={epochs}", "pretrain_epochs=0", "sampling.crops_per_epoch=400"]
             watched(directory, more, [turns, clocks], dashboards)
-    seconds = turns.seconds[4:]
-    pairs = [dict(seconds[start : start + 2]) for start in range(0, len(seconds) - 1, 2)]
-    ratios = [pair[True] / pair[False] for pair in pairs if len(pair) == 2]
-    with_, without = ([1000 * took for on, took in seconds if on is which] for which in (True, False))
-    print(
-        f"step with recording {statistics.median(with_):.1f} ms, without {statistics.median(without):.1f} ms (medians)"
-    )
-    print(f"ratio of neighbours: median {statistics.median(ratios):.4f} of {len(ratios)} pairs")
-    a_epoch = sum(clocks.spent) / (epochs - 1)
-    steps = len(turns.seconds) / epochs
-    share = a_epoch / (steps * statistics.median(without) / 1000)
-    print(f"loggers at an epoch's end: {1000 * a_epoch:.0f} ms, {100 * share:.2f} % of its {steps:.0f} steps")
+    steps = turns.steps[4:]
+    pairs = list(zip(steps[::2], steps[1::2], strict=False))
+    for kind, name in ((1, "wall"), (2, "CPU")):
+        ratios = [a[kind] / b[kind] if a[0] else b[kind] / a[kind] for a, b in pairs]
+        on, off = (
+            1000 * statistics.median(step[kind] for step in steps if step[0] is which) for which in (True, False)
+        )
+        print(f"{name} time of a step with recording {on:.1f} ms, without {off:.1f} ms; ", end="")
+        print(f"ratio of neighbours, median of {len(ratios)}: {statistics.median(ratios):.4f}")
+    an_epoch = sum(clocks.spent) / (epochs - 1)
+    count = len(turns.steps) / epochs
+    share = an_epoch / (count * statistics.median(step[1] for step in steps))
+    print(f"loggers at an epoch's end: {1000 * an_epoch:.0f} ms, {100 * share:.2f} % of its {count:.0f} steps")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from medrestore.callbacks.dashboard import PANELS, Dashboard, scores_by_name
 from medrestore.callbacks.private_paths import page_without
-from medrestore.callbacks.wandb_connection import Connection, connection
+from medrestore.callbacks.wandb_connection import Connection, connection, no_answer
 from medrestore.evaluation.evaluate import Evaluation
 from medrestore.evaluation.report import Made
 from medrestore.evaluation.tables import save_text
@@ -99,11 +99,16 @@ class WandbDashboard(Dashboard):
     @rank_zero_only
     def show_evaluation(self, evaluation: Evaluation) -> None:
         """The scores as numbers and tables, one row a case and method with its picture, and the report."""
+        self._take(scores_by_name(evaluation))
         with _data_in(self.directory / "wandb" / "data"):
-            self._take({**scores_by_name(evaluation), **_tables(evaluation)})
-            self.publish()
-            if self.report:
-                self._send_report(evaluation)
+            try:
+                self._send_tables(evaluation)
+            except Exception as error:  # of a library and its server: the run is done, and must end as one that is
+                self._waiting = {}
+                self._take(scores_by_name(evaluation))
+                self.publish()
+                told = " ".join(str(error).split())[:200]
+                print(f"W&B: tables and report were not sent: {told}; see {evaluation.directory}", file=sys.stderr)
 
     @rank_zero_only
     def close(self, failed: bool) -> None:
@@ -141,7 +146,7 @@ class WandbDashboard(Dashboard):
         from wandb.errors import Error
 
         (self.directory / "wandb").mkdir(parents=True, exist_ok=True)
-        found = connection(os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url)
+        found = connection(_server())
         try:
             run = self._init(found)
         except Error as error:
@@ -191,16 +196,34 @@ class WandbDashboard(Dashboard):
             settings=settings,
         )
 
-    def _send_report(self, evaluation: Evaluation) -> None:
-        """The report without paths of this machine, and its table."""
+    def _send_tables(self, evaluation: Evaluation) -> None:
+        """The tables with their pictures; the report without paths of this machine, and its table.
+
+        Raises:
+            ConnectionError: the server, which W&B asks about artefacts and waits for, does not answer any more.
+        """
         import wandb
 
+        silence = None if self.run.offline else no_answer(_server())
+        if silence is not None:
+            raise ConnectionError(silence)
+        self._take(_tables(evaluation))
+        self.publish()
+        if not self.report:
+            return
         page = page_without(evaluation.report.read_text(encoding="utf-8"), [*self.facts.paths, str(Path.cwd())])
         copy = save_text(self.directory / "wandb" / "report.html", page)
         artefact = wandb.Artifact(f"report-{self.run.id}", type="evaluation")
         artefact.add_file(str(copy), name="report.html")
         artefact.add_file(str(evaluation.directory / "summary.csv"), name="summary.csv")
         self.run.log_artifact(artefact)
+
+
+def _server() -> str:
+    """Address of the W&B server."""
+    import wandb
+
+    return os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
 
 
 def sync_command(directory: Path) -> str:

@@ -20,6 +20,8 @@ from medrestore.callbacks.dashboards import run_facts
 from medrestore.callbacks.private_paths import hidden, page_without, without_paths
 from medrestore.callbacks.samples import error_panel, panel_grid, sample_grid
 from medrestore.config import compose
+from medrestore.evaluation.evaluate import Evaluation
+from medrestore.evaluation.statistics import Summary
 from medrestore.run import train
 from medrestore.sweeps.result import JobResult, write_result
 
@@ -223,6 +225,27 @@ def test_online_without_a_network_goes_on_offline(
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     (row,) = read_run_file(path).rows
     assert (row["val/psnr"], row["generator_updates"], row["_step"]) == (30.5, 7, 7)
+
+
+def test_a_server_that_fails_at_the_end_costs_the_tables_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("1 validation error\nfor ArtifactType")
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(WandbDashboard, "_send_tables", broken)
+    summary = Summary("restored", "learned", "psnr", 31.5, None, None, None, 1, 0, None, None)
+    made = dashboard(tmp_path)
+    made.show_evaluation(Evaluation(tmp_path / "evaluation", [], [summary], [], [], [], tmp_path / "report.html"))
+    made.close(failed=False)
+    told = capsys.readouterr().err.splitlines()
+    assert told[1] == (
+        f"W&B: tables and report were not sent: 1 validation error for ArtifactType; see {tmp_path / 'evaluation'}"
+    )
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    (row,) = read_run_file(path).rows
+    assert row["test/psnr"] == row["test/restored/psnr"] == 31.5
 
 
 def test_other_ranks_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
