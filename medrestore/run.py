@@ -370,7 +370,8 @@ def _announce(config: Any, data: RestorationData, trainer: pl.Trainer, machine: 
 
 
 def _quiet() -> None:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning 2.6 asks torch 2.15 whether a tree is a leaf in a deprecated way: nothing a user could do.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*", category=FutureWarning)
     # On the login node of a cluster: hydra/launcher=submitit_slurm submits jobs, this one is meant to run here.

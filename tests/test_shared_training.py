@@ -43,7 +43,7 @@ def close(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> bool:
                 if one[name] != other[name]:
                     return False
             else:
-                if abs(a - b) > 1e-6 * max(1e-3, abs(a)):
+                if abs(a - b) > 1e-6 * max(1.0, abs(a)):
                     return False
     return True
 

@@ -156,6 +156,11 @@ class AbstractJudge(pl.LightningModule, ABC):
         """Boxes and thresholds do not survive half precision: switches autocast off."""
         return torch.autocast(self.device.type, enabled=False)
 
+    def taken(self, image: Tensor) -> Tensor:
+        """An image as the network takes it: where its weights lie, in their precision."""
+        weight = next(self.network.parameters())
+        return image.to(weight.device, weight.dtype)
+
     @staticmethod
     def wide(scores: Tensor) -> Tensor:
         """Scores in at least float32."""

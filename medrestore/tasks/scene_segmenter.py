@@ -111,7 +111,7 @@ class SceneSegmenter(AbstractJudge):
     def predict(self, image: Tensor) -> Tensor:
         """Class of every pixel, int64 `(H, W)`, of `(C, H, W)` in [0, 1] of any size."""
         with self.asked():
-            scores = self._scores(image[None].to(self.device, self.dtype))
+            scores = self._scores(self.taken(image)[None])
         return scores[0].argmax(0).cpu()
 
     def examples(self, batch: Mapped) -> list[tuple[Tensor, Tensor]]:

@@ -103,7 +103,7 @@ class VesselSegmenter(AbstractJudge):
     def predict(self, image: Tensor) -> Tensor:
         """Probability of vessel, float32 `(H, W)`, of `(C, H, W)` in [0, 1] of any size."""
         size = image.shape[-2:]
-        images = image[None].to(self.device, self.dtype)
+        images = self.taken(image)[None]
         if max(size) > LONGEST:
             few = [max(1, round(side * LONGEST / max(size))) for side in size]
             images = interpolate(images, size=few, mode="area")

@@ -65,8 +65,8 @@ class _Steep(torch.autograd.Function):
 
 
 def test_scaling_by_powers_of_two_changes_no_weight_and_clips_at_the_true_size(tmp_path) -> None:
-    plain = trained(None, tmp_path, 0, "model.gradient_clip=0.5")
-    scaled = trained(LossScales("cpu"), tmp_path, 0, "model.gradient_clip=0.5")
+    plain = trained(None, tmp_path, 0, "+model.gradient_clip=0.5")
+    scaled = trained(LossScales("cpu"), tmp_path, 0, "+model.gradient_clip=0.5")
     for ours, theirs in zip(plain.parameters(), scaled.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
