@@ -221,11 +221,11 @@ def scaled(model: PairedWGAN, start: float) -> dict[str, Any]:
 
 def test_a_scaler_that_overflows_is_no_failure_of_the_model(tmp_path: Path) -> None:
     model = wgan("model.critic_steps=1", "+model.gradient_clip=0.5")
-    fit(model, tmp_path, **scaled(model, 2.0**24))  # gradients of half precision end at 65504
+    fit(model, tmp_path, epochs=2, **scaled(model, 2.0**24))  # gradients of half precision end at 65504
     steps = {"generator": int(model.generator_updates), "critic": int(model.critic_updates)}
-    assert 0 < sum(steps.values()) < 16 and int(model.skipped_updates) == 0
+    assert 0 < steps["generator"] < 16 and int(model.skipped_updates) == 0
     for network, scaler in model.loss_scales.scalers.items():
-        assert scaler.get_scale() == 2.0**24 / 2 ** (8 - steps[network])
+        assert scaler.get_scale() == 2.0**24 / 2 ** (16 - steps[network])
     assert all_finite(model.parameters())
 
 
