@@ -170,7 +170,10 @@ for trial in range(kills):
     if pid == 0:
         for number in range(reached + 1, reached + 1000):
             save_training_state(last, {"values": torch.full((size,), float(number))}, previous)
-    time.sleep(draw.uniform(0, 4 * seconds))
+    before = last.stat().st_mtime_ns if last.exists() else 0
+    while trial % 2 and not (last.exists() and last.stat().st_mtime_ns != before):
+        time.sleep(1e-4)  # every second kill comes after a save at least
+    time.sleep(draw.uniform(0, 2 * seconds))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     values = newest(folder).state["values"]
