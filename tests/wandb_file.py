@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ class RunFile(NamedTuple):
 
 
 def read_run_file(path: Path) -> RunFile:
-    """Read an `*.wandb` file."""
+    """Read an `*.wandb` file of a run that has ended."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     facts: dict[str, Any] = {}
@@ -39,7 +40,7 @@ def read_run_file(path: Path) -> RunFile:
     files: list[str] = []
     artefacts: dict[str, list[str]] = {}
     rest = b""
-    for data in chunks(path.read_bytes()):
+    for data in _whole(path):
         record = Record.FromString(data)
         kind = record.WhichOneof("record_type")
         if kind == "artifact" or (kind == "request" and record.request.HasField("log_artifact")):
@@ -62,9 +63,22 @@ def read_run_file(path: Path) -> RunFile:
     return RunFile(**facts, config=config, rows=rows, axes=axes, files=files, artefacts=artefacts, rest=rest)
 
 
+def _whole(path: Path, patience: float = 20.0) -> list[bytes]:
+    """The records with the last one, `exit`: W&B's own process writes them a moment after `finish` returns."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    deadline = time.monotonic() + patience
+    while True:
+        found = list(chunks(path.read_bytes()))
+        if found and Record.FromString(found[-1]).WhichOneof("record_type") == "exit":
+            return found
+        assert time.monotonic() < deadline, f"{path} has no end: {len(found)} records"
+        time.sleep(0.05)
+
+
 def chunks(data: bytes) -> Iterator[bytes]:
     """The records; a wrong checksum is an error."""
-    assert data[:4] == b":W&B", data[:7]
+    assert data[:4] in (b":W&B", b""), data[:7]
     place, record = _HEADER, b""
     while place + _HEADER <= len(data):
         left = _BLOCK - place % _BLOCK
@@ -73,6 +87,8 @@ def chunks(data: bytes) -> Iterator[bytes]:
             continue
         checksum, length, kind = struct.unpack_from("<IHB", data, place)
         part = data[place + _HEADER : place + _HEADER + length]
+        if len(part) < length:  # still being written
+            return
         assert zlib.crc32(part, zlib.crc32(bytes([kind]))) == checksum
         record += part
         place += _HEADER + length
