@@ -48,7 +48,8 @@ def trainer_arguments(machine: Machine, setting: str, judge: bool) -> dict[str, 
         if setting == "auto":
             # every step leaves a network out; no buffers are sent: all processes compute the same, see `shared_batch`
             known = inspect.signature(DistributedDataParallel).parameters
-            silent: dict[str, Any] = {"forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False}
+            sends = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+            silent: dict[str, Any] = {sends: False}
             strategy = DDPStrategy(find_unused_parameters=True, timeout=_EXCHANGE, **silent)
     scaled = machine.precision == "16-mixed" and not judge
     if scaled:
