@@ -250,7 +250,7 @@ def _meets() -> bool:
 
 
 def _find_slurm_master() -> None:
-    from lightning_fabric.plugins.environments import SLURMEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     try:
         environment = SLURMEnvironment(auto_requeue=False)
