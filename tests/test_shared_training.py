@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import TINY, TINY_WGAN
 from finished_runs import CERVIX, finished_run
 from PIL import Image
@@ -59,6 +61,30 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     histories = [rows(tmp_path / name / "metrics.csv", "seconds", "speed/") for name in ("one", "two")]
     assert close(*histories) and len(histories[0]) == 3
     assert (tmp_path / "one/split.csv").read_bytes() == (tmp_path / "two/split.csv").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
+def test_two_processes_that_are_ended_go_on_as_if_nothing_had_been(number: signal.Signals, tmp_path: Path) -> None:
+    """A signal to one of them, right after a save: both end, and the same command goes on, bit for bit."""
+    given = [*TINIEST, "epochs=3", "evaluation.run=false", "hardware.devices=2", "callbacks.checkpoint_minutes=0"]
+    run_shared(1, "train", given, tmp_path / "unbroken")
+    environment = {name: value for name, value in os.environ.items() if name not in OWN}
+    environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "medrestore.train", *given, f"hydra.run.dir={tmp_path / 'run'}"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    last = tmp_path / "run/checkpoints/last.ckpt"
+    deadline = time.monotonic() + 240
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=240)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 75), told
+    assert told.count("to go on: the same command with") == (number != signal.SIGKILL)
+    saved = torch.load(last, weights_only=True)["epoch"]
+    run_shared(1, "train", [*given, "ckpt=last"], tmp_path / "run")
+    assert saved < 2, "it was over before the signal came: this tests nothing"
+    assert distance(weights(tmp_path / "unbroken"), weights(tmp_path / "run")) == 0
 
 
 @pytest.fixture(scope="session")
