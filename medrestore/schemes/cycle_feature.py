@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import chain
 from typing import Any, ClassVar, Literal, cast, get_args
 
@@ -195,19 +194,18 @@ class CycleFeature(AbstractRestorer):
         A critic is shown the field of view that both images share: it would tell cameras by their shapes otherwise.
         """
         shared = batch.reference_mask * restored[1]
-        score = partial(self._told_apart, "distance_sharp")
-        sharp = _judged(score, self.critic, shared, batch.reference, restored[0])
+        sharp, sharp_apart = _judged(self._told_apart, self.critic, shared, batch.reference, restored[0])
         shared = batch.source_mask * degraded[1]
-        score = partial(self._told_apart, "distance_degraded")
-        veiled = _judged(score, self.degraded_critic, shared, batch.source, degraded[0])
+        veiled, degraded_apart = _judged(self._told_apart, self.degraded_critic, shared, batch.source, degraded[0])
         self._record("critic/sharp", sharp)
         self._record("critic/degraded", veiled)
+        self._record("critic/distance_sharp", sharp_apart)
+        self._record("critic/distance_degraded", degraded_apart)
         return sharp + veiled
 
-    def _told_apart(self, which: str, real: Tensor, fake: Tensor) -> Tensor:
-        """A critic's loss; how far apart its scores are is recorded."""
-        self._record_distance(real, fake, which)
-        return self.adversarial.critic(real, fake)
+    def _told_apart(self, real: Tensor, fake: Tensor) -> Tensor:
+        """A critic's loss, and how far apart its scores are: both weigh what a process saw, `(2,)`."""
+        return torch.stack([self.adversarial.critic(real, fake), (real.mean() - fake.mean()).detach()])
 
     def _generator_loss(self, batch: Unpaired, restored: Tensor, degraded: Tensor) -> Tensor:
         loss = self.adversarial_weight * self._adversarial_loss(batch, restored, degraded)

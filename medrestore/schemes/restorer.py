@@ -163,9 +163,9 @@ class AbstractRestorer(pl.LightningModule, ABC):
         for average, current in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
             average.copy_(current)
 
-    def _record_distance(self, real: Tensor, fake: Tensor, which: str = "distance") -> None:
+    def _record_distance(self, real: Tensor, fake: Tensor) -> None:
         """Log how far apart a critic scores real and restored images: 0 where it cannot tell them apart."""
-        self._record(f"critic/{which}", real.detach().float().mean() - fake.detach().float().mean())
+        self._record("critic/distance", real.detach().float().mean() - fake.detach().float().mean())
 
     def _record(self, name: str, value: Tensor | float) -> None:
         """Log the mean of `train/<net>/<term>` over the epoch and the processes."""
