@@ -86,16 +86,16 @@ def choose(hardware: Any, judge: bool) -> Machine:
     reasons: list[str] = []
     if hardware.accelerator == "auto":
         reasons.append("a GPU is here" if on == "gpu" else "no GPU is here")
-    nodes = _nodes(hardware.get("num_nodes", "auto"), placed)
+    nodes = _nodes(hardware.num_nodes, placed)
     devices = _devices(hardware.devices, on, placed, nodes, reasons)
     chosen = precision(str(hardware.precision), on, judge)
     if str(hardware.precision) == "auto" and chosen != "32-true":
         reasons.append("it multiplies in bfloat16")
-    layout = hardware.get("channels_last", "auto")
+    layout = hardware.channels_last
     last = on == "gpu" and chosen in ("bf16-mixed", "16-mixed") if layout == "auto" else bool(layout)
     if layout == "auto" and last:
         reasons.append("tensor cores want channels last")
-    pinned = hardware.get("pin_memory", "auto")
+    pinned = hardware.pin_memory
     return Machine(
         accelerator=on,
         devices=devices,
@@ -104,8 +104,8 @@ def choose(hardware: Any, judge: bool) -> Machine:
         workers=loader_workers(hardware.workers, on, devices if isinstance(devices, int) else len(devices)),
         pin_memory=on == "gpu" if pinned == "auto" else bool(pinned),
         channels_last=last and not judge,
-        compile=bool(hardware.get("compile", False)) and not judge,
-        recompute=bool(hardware.get("activation_checkpointing", False)) and not judge,
+        compile=bool(hardware.compile) and not judge,
+        recompute=bool(hardware.activation_checkpointing) and not judge,
         reasons=tuple(reasons),
     )
 

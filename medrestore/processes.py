@@ -237,9 +237,9 @@ def tell_first(line: str | None) -> bool:
 
 
 def _store() -> Any:
-    import torch.distributed as dist
-
-    return dist.distributed_c10d._get_default_store() if dist.is_available() and dist.is_initialized() else None
+    dist = sys.modules.get("torch.distributed")  # who has not loaded torch has met nobody: a mistake is told at once
+    met = dist is not None and dist.is_available() and dist.is_initialized()
+    return dist.distributed_c10d._get_default_store() if met else None
 
 
 def _meets() -> bool:

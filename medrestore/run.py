@@ -298,7 +298,7 @@ def _trainer(
     if config.callbacks.pruning:
         callbacks.append(Pruning(config.objective, **plain(config.callbacks.pruning)))
     return pl.Trainer(
-        **trainer_arguments(machine, config.hardware.get("strategy", "auto"), judge="generator" not in config.model),
+        **trainer_arguments(machine, config.hardware.strategy, judge="generator" not in config.model),
         max_epochs=config.epochs,
         default_root_dir=directory,
         logger=loggers,
@@ -374,8 +374,6 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning 2.6 asks torch 2.15 whether a tree is a leaf in a deprecated way: nothing a user could do.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*", category=FutureWarning)
-    # On the login node of a cluster: hydra/launcher=submitit_slurm submits jobs, this one is meant to run here.
-    warnings.filterwarnings("ignore", message=".*`srun` command is available on your system.*")
     # Loader processes would compete with the training for the same cores; the loader benchmark is the judge.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # A head node of a cluster has SLURM's commands; a run there is no mistake.

@@ -22,7 +22,7 @@ class SkippedSteps:
     @property
     def most(self) -> int:
         """The longest row of any network; 0 where every last step was taken."""
-        return max(self.in_a_row.values(), default=0)
+        return self.worst[1]
 
     @property
     def worst(self) -> tuple[str, int]:

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from medrestore.classical import Method
 from medrestore.config import overlay, plain
 from medrestore.data.catalogue import Item, hashed_group
@@ -18,7 +16,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.evaluation.rows import Rows, make_rows
 from medrestore.evaluation.scoring import MetricSettings, outputs, score_cases
 from medrestore.evaluation.tables import read_conditions
-from medrestore.hardware import accelerator
+from medrestore.hardware import own_device
 from medrestore.judges import proposing_detector
 from medrestore.progress import track
 from medrestore.run import make_data
@@ -69,7 +67,7 @@ def build_study(
             f"none of the {len(evaluated)} images of {where.parent} has a truth here: a hidden reference is needed"
         )
     chosen = chosen_items(items, scenes + PRACTICE_SCENES, settings.seed)
-    device = torch.device("cuda" if accelerator(config.hardware.accelerator) == "gpu" else "cpu")
+    device = own_device(config.hardware.accelerator)
     detector = proposing_detector(config.evaluation.detector, data, "test", device)
     available = make_rows(run, config, data, "test", baselines, detector, device, track)
     rows, shown = chosen_rows(available, methods, data)
