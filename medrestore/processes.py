@@ -238,8 +238,9 @@ def tell_first(line: str | None) -> bool:
 
 def _store() -> Any:
     dist = sys.modules.get("torch.distributed")  # who has not loaded torch has met nobody: a mistake is told at once
-    met = dist is not None and dist.is_available() and dist.is_initialized()
-    return dist.distributed_c10d._get_default_store() if met else None
+    if dist is None or not dist.is_available() or not dist.is_initialized():
+        return None
+    return dist.distributed_c10d._get_default_store()
 
 
 def _meets() -> bool:
