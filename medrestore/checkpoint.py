@@ -47,12 +47,30 @@ def save_generator(path: Path, generator: nn.Module, network: dict[str, Any], ab
     Raises:
         MedrestoreError: weights that are not finite, or a disk that takes no more.
     """
-    metadata = {"network": network, "range": [0, 1], "version": __version__, "notice": NOTICE, **about}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    if not all_finite(tensors.values()):
+    if not all_finite(generator.state_dict().values()):
         raise MedrestoreError(
             f"{path} is not written: its weights are not finite; type model.generator_optimizer.lr=<a tenth>"
         )
+    return write_weights(path, generator, {"network": network}, about)
+
+
+def write_weights(path: Path, module: nn.Module, kind: Mapping[str, Any], about: Mapping[str, Any]) -> Path:
+    """Write the tensors of a module and JSON about them, atomically.
+
+    Args:
+        path: the `.safetensors` file.
+        module: a network or a judge.
+        kind: what is to be built when they are read: `network` or `judge`.
+        about: plain JSON values.
+
+    Returns:
+        `path`.
+
+    Raises:
+        MedrestoreError: a disk that takes no more.
+    """
+    metadata = {**kind, "range": [0, 1], "version": __version__, "notice": NOTICE, **about}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         save_file(tensors, temporary, metadata={"medrestore": json.dumps(metadata)})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medrestore.errors import MedrestoreError
+from medrestore.processes import in_slurm_shell
 
 _PACKAGE = Path(__file__).resolve().parent
 CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
@@ -145,7 +146,7 @@ def run_id() -> str:
 
     if _agreed:
         return _agreed[0]
-    if "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+    if "SLURM_JOB_ID" in os.environ and not in_slurm_shell():
         return f"slurm-{os.environ['SLURM_JOB_ID']}"
     return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
 

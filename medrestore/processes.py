@@ -63,13 +63,18 @@ def placement() -> Placement:
     if "TORCHELASTIC_RUN_ID" in known:
         return Placement("torchrun", int(known["RANK"]), int(known["WORLD_SIZE"]), int(known["LOCAL_RANK"]),
                          int(known["WORLD_SIZE"]) // int(known["LOCAL_WORLD_SIZE"]))  # fmt: skip
-    if int(known.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and known.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+    if int(known.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and not in_slurm_shell():
         return Placement("slurm", int(known["SLURM_PROCID"]), int(known["SLURM_STEP_NUM_TASKS"]),
                          int(known["SLURM_LOCALID"]), int(known.get("SLURM_STEP_NUM_NODES", "1")))  # fmt: skip
     if "LOCAL_RANK" in known and "WORLD_SIZE" in known:
         local = int(known["LOCAL_RANK"])
         return Placement("lightning", local, int(known["WORLD_SIZE"]), local)
     return Placement()
+
+
+def in_slurm_shell() -> bool:
+    """Whether a person types in a shell that SLURM gave: its variables are of that job, not of this command."""
+    return os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
 
 
 def pin(count: int) -> None:

@@ -31,7 +31,7 @@ from medrestore.losses import LeastSquares, l1
 from medrestore.schemes.feature_norms import FeatureNorms
 from medrestore.schemes.history_pool import HistoryPool
 from medrestore.schemes.restorer import AbstractRestorer, MakeOptimizer
-from medrestore.shared_batch import batch_mean
+from medrestore.shared_batch import batch_mean, own_slice
 
 Cycle = Literal["feature", "image", "both", "none"]
 _log = logging.getLogger(__name__)
@@ -181,9 +181,7 @@ class CycleFeature(AbstractRestorer):
         own = torch.cat([images.detach(), mask.to(images.dtype)], dim=1)  # (N, C + 1, H, W)
         everyone = cast(Tensor, self.all_gather(own)).reshape(-1, *own.shape[1:])
         numbers = generator_of(torch.initial_seed(), "history", name, self.trainer.global_step)  # see `StepSeed`
-        mixed = pool.swap(everyone, numbers)
-        first = self.trainer.global_rank * len(own)
-        shown = mixed[first : first + len(own)]
+        shown = own_slice(pool.swap(everyone, numbers))
         return shown[:, :-1], shown[:, -1:]
 
     # -- losses ---------------------------------------------------------------------------------------------------

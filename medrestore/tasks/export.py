@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from medrestore import __version__
-from medrestore.checkpoint import NOTICE, all_finite
+from medrestore.checkpoint import all_finite, write_weights
 from medrestore.errors import MedrestoreError
 from medrestore.tasks.judge import AbstractJudge
 from medrestore.tasks.lesion_detector import LesionDetector
@@ -38,17 +35,12 @@ def save_judge(path: Path, module: AbstractJudge, config: Mapping[str, Any], abo
         `path`.
 
     Raises:
-        MedrestoreError: weights that are not finite.
+        MedrestoreError: weights that are not finite, or a disk that takes no more.
     """
     if not all_finite(module.network.state_dict().values()):
         raise MedrestoreError(f"{path} is not written: its weights are not finite; type model.optimizer.lr=<a tenth>")
     kept = {key: value for key, value in config.items() if key not in _TRAINING[1:]}
-    metadata = {"judge": kept, "range": [0, 1], "version": __version__, "notice": NOTICE, **about}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, metadata={"medrestore": json.dumps(metadata)})
-    os.replace(temporary, path)
-    return path
+    return write_weights(path, module, {"judge": kept}, about)
 
 
 def load_judge(where: str | Path) -> tuple[AbstractJudge, dict[str, Any]]:

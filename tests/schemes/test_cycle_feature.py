@@ -22,6 +22,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.networks import FeatureCritic, PatchCritic, PlainResidual
 from medrestore.run_directory import resolved
 from medrestore.schemes import CycleFeature
+from medrestore.shared_batch import sharing
 
 SIDE = 32
 
@@ -463,12 +464,12 @@ def test_two_processes_would_keep_the_same_pool() -> None:
         model, pieces = module(history=3), []
         share = slice(None) if rank is None else slice(2 * rank, 2 * rank + 2)
         for step, batch in enumerate(images):
-            strategy = SimpleNamespace(broadcast=lambda seed: 17)
-            model._trainer = SimpleNamespace(strategy=strategy, global_rank=rank or 0, global_step=2 * step)  # type: ignore
+            model._trainer = SimpleNamespace(global_step=2 * step)  # type: ignore[assignment]
             both = torch.cat([batch, mask], dim=1)
             gathered = both if rank is None else both.unflatten(0, (2, 2))
             model.all_gather = lambda own, gathered=gathered: gathered  # type: ignore[method-assign]
-            pieces.append(model._past("restored", model.past_restored, batch[share], mask[share])[0])
+            with sharing(rank or 0, 1 if rank is None else 2):
+                pieces.append(model._past("restored", model.past_restored, batch[share], mask[share])[0])
         return pieces
 
     for one, first, second in zip(shown(None), shown(0), shown(1), strict=True):
