@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from medrestore.processes import is_first
+
 AGAIN = 75  # exit code: start me again
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -117,13 +119,13 @@ def leave_to_leader() -> None:
 
 
 def requeues(why: StartAgain) -> bool:
-    """Whether this process's job is to be put back into SLURM's queue, by whichever of its ranks is the first."""
+    """Whether this process's job is to be put back into SLURM's queue, by whichever of its processes is the first."""
     return why.number == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ and not _state.led
 
 
 def requeue(why: StartAgain) -> None:
-    """Put this job back into SLURM's queue where that is due; only the first rank does."""
-    if not requeues(why) or os.environ.get("SLURM_PROCID", "0") != "0":
+    """Put this job back into SLURM's queue where that is due; only the first of its processes does."""
+    if not requeues(why) or not is_first():
         return
     job = os.environ["SLURM_JOB_ID"]
     try:

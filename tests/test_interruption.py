@@ -67,11 +67,24 @@ def test_a_loader_worker_leaves_the_signal_to_its_parent() -> None:
         assert os.waitpid(pid, 0)[1] == 0
 
 
+def _task(rank: int) -> dict[str, str]:
+    return {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+
+
+def _torchrun(rank: int) -> dict[str, str]:
+    return {"TORCHELASTIC_RUN_ID": "none", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2"}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("number", "environment", "requeued"),
     [
         (signal.SIGUSR1, {"SLURM_JOB_ID": "77"}, True),
-        (signal.SIGUSR1, {"SLURM_JOB_ID": "77", "SLURM_PROCID": "1"}, False),
+        (signal.SIGUSR1, {"SLURM_JOB_ID": "77", "SLURM_STEP_NUM_TASKS": "2", **_task(0)}, True),
+        (signal.SIGUSR1, {"SLURM_JOB_ID": "77", "SLURM_STEP_NUM_TASKS": "2", **_task(1)}, False),
+        # torchrun typed in a batch script: every process it starts has the script's SLURM_PROCID
+        (signal.SIGUSR1, {"SLURM_JOB_ID": "77", **_task(0), **_torchrun(0)}, True),
+        (signal.SIGUSR1, {"SLURM_JOB_ID": "77", **_task(0), **_torchrun(1)}, False),
         (signal.SIGUSR1, {}, False),
         (signal.SIGTERM, {"SLURM_JOB_ID": "77"}, False),  # scancel, or a pre-emption after which SLURM requeues
     ],

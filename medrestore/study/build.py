@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from medrestore.classical import Method
 from medrestore.config import overlay, plain
@@ -26,6 +28,8 @@ from medrestore.study.manifest import REFERENCE, Row, Study
 from medrestore.study.stimuli import eight_bit
 
 _VALIDATION_IMAGES = 16  # on which the best classical row is chosen
+_DARK = 0.05  # of the window
+_LEAST_SHOWN = 0.1  # of the pixels
 
 
 def build_study(
@@ -42,7 +46,8 @@ def build_study(
         run: trained and evaluated.
         directory: of the study.
         settings: of the study.
-        scenes: rated test images at most, as many patients as possible; two more are for practice.
+        scenes: rated test images at most, as many patients as possible; two more are for practice. Images that show
+            next to nothing, such as a slice above the head, are passed over: their versions all look alike.
         methods: names of rows; None = for super-resolution the best interpolation, `pretrained` and `restored`, else
             the reference row, the best classical one and `restored`. The hidden reference is always there.
         baselines: other finished runs as rows.
@@ -66,7 +71,8 @@ def build_study(
         raise MedrestoreError(
             f"none of the {len(evaluated)} images of {where.parent} has a truth here: a hidden reference is needed"
         )
-    chosen = chosen_items(items, scenes + PRACTICE_SCENES, settings.seed)
+    ordered = in_order(items, settings.seed)
+    wanted = min(scenes + PRACTICE_SCENES, len(ordered))
     device = own_device(config.hardware.accelerator)
     detector = proposing_detector(config.evaluation.detector, data, "test", device)
     available = make_rows(run, config, data, "test", baselines, detector, device, track)
@@ -82,8 +88,9 @@ def build_study(
         "conditions": str(conditions["hash"]),
         "scale": str(data.degradation.scale),
     }
-    stream = track(list(chosen), f"{len(shown) + 1} pictures of {len(chosen)} scenes")
-    return assemble(directory, _scenes(data, stream, shown), rows, settings, told)
+    counted = track(range(wanted), f"{len(shown) + 1} pictures a scene")
+    stream = (scene for _, scene in zip(counted, _scenes(data, ordered, shown), strict=False))
+    return assemble(directory, stream, rows, settings, told)
 
 
 def settings_of(config: Any) -> Settings:
@@ -117,8 +124,8 @@ def settings_of(config: Any) -> Settings:
     )
 
 
-def chosen_items(items: Sequence[Item], count: int, seed: int) -> list[Item]:
-    """At most `count` images in a seeded order: one of every group first, then a second of each, and so on."""
+def in_order(items: Sequence[Item], seed: int) -> list[Item]:
+    """Images in a seeded order: one of every group first, then a second of each, and so on."""
 
     def place(text: str) -> str:
         return hashlib.sha256(f"{seed}\n{text}".encode("utf-8", "surrogateescape")).hexdigest()
@@ -128,7 +135,12 @@ def chosen_items(items: Sequence[Item], count: int, seed: int) -> list[Item]:
     for item in sorted(items, key=lambda item: place(item.key)):
         rank = ranks[item.group] = ranks.get(item.group, -1) + 1
         ranked.append((rank, place(hashed_group(item.group)), item))
-    return [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])[:count]]
+    return [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def shows_something(target: Tensor) -> bool:
+    """Whether a tenth of an image (C x H x W, 0 to 1) is brighter than a twentieth of the window."""
+    return bool((target.mean(0) > _DARK).float().mean() >= _LEAST_SHOWN)
 
 
 def chosen_rows(available: Rows, names: Sequence[str] | None, data: RestorationData) -> tuple[list[Row], list[Method]]:
@@ -171,10 +183,10 @@ def best_on_validation(methods: Sequence[Method], data: RestorationData) -> Meth
     return max(methods, key=lambda method: means[method.name])
 
 
-def _scenes(data: RestorationData, items: Any, methods: Sequence[Method]) -> Iterator[Scene]:
+def _scenes(data: RestorationData, items: Iterable[Item], methods: Sequence[Method]) -> Iterator[Scene]:
     for item in items:
         case = data.case(item)
-        if case.target is None:
+        if case.target is None or not shows_something(case.target):
             continue
         pictures = {out.method.name: eight_bit(out.image.cpu().numpy()) for out in outputs(case, methods)}
         missing = [method.name for method in methods if method.name not in pictures]

@@ -22,7 +22,7 @@ from medrestore.evaluation.tables import write_conditions
 from medrestore.run import make_data
 from medrestore.run_directory import Run
 from medrestore.study.assemble import Settings
-from medrestore.study.build import build_study, chosen_items, chosen_rows
+from medrestore.study.build import build_study, chosen_rows, in_order, shows_something
 from medrestore.study.manifest import ANCHOR, REFERENCE, Study, load_study, picture_path
 from medrestore.study.raters import load_roster
 from medrestore.study.stimuli import central, eight_bit, pixelated
@@ -118,10 +118,31 @@ def test_an_evaluation_that_will_not_do_is_one_line(run: Run, tmp_path: Path) ->
 def test_patients_come_first_and_their_second_images_later() -> None:
     items: list[Any] = [SimpleNamespace(key=f"{p}{n}", group=p) for p in "abcd" for n in range(3)]
     for seed in range(20):
-        chosen = chosen_items(items, 12, seed)
+        chosen = in_order(items, seed)
         assert [len({item.group for item in chosen[i : i + 4]}) for i in (0, 4, 8)] == [4, 4, 4]
-        assert chosen == chosen_items(list(reversed(items)), 12, seed)
-    assert len({tuple(item.key for item in chosen_items(items, 4, seed)) for seed in range(20)}) > 10
+        assert chosen == in_order(list(reversed(items)), seed)
+    assert len({tuple(item.key for item in in_order(items, seed)[:4]) for seed in range(20)}) > 10
+
+
+def test_slices_above_the_head_are_not_shown(tmp_path: Path) -> None:
+    heads = finished_run(
+        tmp_path / "run",
+        "brain_sr",
+        *("dataset.patients=8", "dataset.slices_per_patient=2", "dataset.poor_slices_per_patient=1", "dataset.size=64"),
+        *("sampling.split.train=3", "sampling.split.val=3", "sampling.split.test=18", "model.generator.scale=4"),
+    )
+    data = make_data(heads.config, heads.directory / "split.csv")
+    items = data.items("test", "target")
+    targets = {item.key: data.case(item).target for item in items}
+    poor = {key for key, target in targets.items() if target is not None and not shows_something(target)}
+    assert len(items) == 18 and 4 <= len(poor) <= 8  # six patients: one poor slice each, and a good one near the top
+    evaluated(heads, list(targets))
+    study = build_study(heads, tmp_path / "study", SETTINGS, scenes=8, methods=["bicubic", "restored"])
+    shown = {stimulus.scene for stimulus in study.stimuli}
+    assert len(shown) == 10 and not shown & poor
+    dark, bright = torch.full((3, 10, 10), 0.04), torch.zeros(1, 10, 10)
+    bright[0, 0] = 0.06
+    assert not shows_something(dark) and shows_something(bright)
 
 
 def test_pictures_by_hand() -> None:
