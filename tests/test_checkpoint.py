@@ -161,6 +161,13 @@ folder, size, kills = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 last, previous = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "previous.ckpt"
 last.parent.mkdir()
 draw, reached, seconds = random.Random(0), 0, 0.0
+
+def stamp():
+    try:
+        return last.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0  # the child is between two renames
+
 save_training_state(last, {"values": torch.zeros(size)}, previous)
 start = time.monotonic()
 save_training_state(last, {"values": torch.zeros(size)}, previous)
@@ -170,8 +177,9 @@ for trial in range(kills):
     if pid == 0:
         for number in range(reached + 1, reached + 1000):
             save_training_state(last, {"values": torch.full((size,), float(number))}, previous)
-    before = last.stat().st_mtime_ns if last.exists() else 0
-    while trial % 2 and not (last.exists() and last.stat().st_mtime_ns != before):
+        os._exit(1)
+    before = stamp()
+    while trial % 2 and stamp() in (before, 0):
         time.sleep(1e-4)  # every second kill comes after a save at least
     time.sleep(draw.uniform(0, 2 * seconds))
     os.kill(pid, signal.SIGKILL)
@@ -186,7 +194,7 @@ print(reached)
 @pytest.mark.parametrize(("size", "kills"), [(100_000, 20), pytest.param(5_000_000, 200, marks=pytest.mark.slow)])
 def test_whenever_a_save_is_killed_a_whole_state_is_there(size: int, kills: int, tmp_path: Path) -> None:
     line = [sys.executable, "-c", _SAVER, str(tmp_path), str(size), str(kills)]
-    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= kills // 2  # saves went well between the kills
     assert "damaged" not in done.stderr
