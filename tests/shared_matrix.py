@@ -1,6 +1,8 @@
 """Trains every scheme for one step and for ten; started in one process or by torchrun in several.
 
-python -m torch.distributed.run --nproc-per-node=2 tests/shared_matrix.py OUTPUT [CASE ...]
+python -m torch.distributed.run --nproc-per-node=2 tests/shared_matrix.py OUTPUT [CASE ...] [unshared]
+
+With `unshared` each process takes its share for the whole batch: what the comparison must notice.
 """
 
 from __future__ import annotations
@@ -66,8 +68,13 @@ CASES = {
 
 def main(output: Path, names: list[str]) -> None:
     """Train the cases below `output/<case>/{one,ten}`."""
+    from medrestore import shared_batch
     from medrestore.config import compose
     from medrestore.processes import hush, join, leave
+
+    if "unshared" in names:
+        shared_batch.begin_sharing = lambda rank, ranks: None  # before who calls it has it
+        names = [name for name in names if name != "unshared"]
     from medrestore.run import train
 
     hush()

@@ -91,15 +91,20 @@ def test_two_processes_that_are_ended_go_on_as_if_nothing_had_been(number: signa
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every scheme, trained by one, two and four processes."""
     root = tmp_path_factory.mktemp("matrix")
+    for ranks in (1, 2, 4):
+        train_cases(ranks, root / str(ranks))
+    return root
+
+
+def train_cases(ranks: int, output: Path, *which: str) -> None:
+    """Run `shared_matrix.py` in so many processes."""
     script = str(Path(__file__).with_name("shared_matrix.py"))
     environment = {name: value for name, value in os.environ.items() if name not in OWN}
     environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    for ranks in (1, 2, 4):
-        start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
-        command = [sys.executable, *start, script, str(root / str(ranks))]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-    return root
+    start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
+    command = [sys.executable, *start, script, str(output), *which]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.slow
@@ -110,6 +115,20 @@ def test_every_scheme_is_the_same_on_any_number_of_processes(case: str, ranks: s
     alone, shared = matrix / "1" / case / steps, matrix / ranks / case / steps
     assert distance(weights(alone), weights(shared)) < 1e-6  # after one step the moments are the gradients
     assert close(*(rows(path / "metrics.csv", "seconds", "speed/") for path in (alone, shared)))
+
+
+@pytest.mark.slow
+def test_the_comparison_notices_processes_that_do_not_share(tmp_path: Path) -> None:
+    """Its control: gradients are averaged, but each process draws and averages for its own share alone.
+
+    `cycle_feature` stops with an error there: its pool of past images holds whole batches.
+    """
+    cases = ["paired_wgan", "paired_wgan_batch_norm", "paired_regression", "pix2pix", "two_stage_sr"]
+    train_cases(1, tmp_path / "1", *cases)
+    train_cases(2, tmp_path / "2", *cases, "unshared")
+    for case in cases:
+        alone, unshared = (weights(tmp_path / ranks / case / "one") for ranks in "12")
+        assert distance(alone, unshared) > 1e-3, case
 
 
 @pytest.mark.slow
