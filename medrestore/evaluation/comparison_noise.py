@@ -10,8 +10,8 @@ from medrestore.evaluation.comparison import Variant, image_comparison
 from medrestore.evaluation.comparison_seeds import restored
 from medrestore.evaluation.comparison_text import interval, plain_name
 from medrestore.evaluation.seeds import SeedTest, holm, seed_test
-from medrestore.evaluation.statistics import Comparison
-from medrestore.evaluation.tables import UNITS, heading, p_text
+from medrestore.evaluation.statistics import Comparison, p_text
+from medrestore.evaluation.tables import UNITS, heading
 
 _ALPHA = 0.05
 

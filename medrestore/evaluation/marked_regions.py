@@ -12,8 +12,8 @@ from medrestore.evaluation.assessment import Context, Finding, Section, Table
 from medrestore.evaluation.case_kinds import mask_of, region_of
 from medrestore.evaluation.figures import Box, strip
 from medrestore.evaluation.lesion_focus import NAME
-from medrestore.evaluation.statistics import Score, Summary, compare, summarise
-from medrestore.evaluation.tables import heading, p_text
+from medrestore.evaluation.statistics import Score, Summary, compare, p_text, summarise
+from medrestore.evaluation.tables import heading
 from medrestore.metrics import psnr, ssim
 
 _TITLE = "Inside the marked regions"

@@ -17,7 +17,7 @@ from medrestore.errors import MedrestoreError
 from medrestore.evaluation.assessment import SHARP, Context, Finding, Section, Segmenter, Table
 from medrestore.evaluation.segmentation_pictures import Overlays, legend
 from medrestore.evaluation.segmentation_rows import Counts, interval_text, set_summary
-from medrestore.evaluation.statistics import Score, Summary, summarise
+from medrestore.evaluation.statistics import Score, Summary, p_text, summarise
 from medrestore.metrics.jaccard import confusion, jaccard_from
 
 AGREEMENT = "segments/iou"  # of one image, between the segmentations of the row and of the sharp image
@@ -192,7 +192,7 @@ class SegmentationAgreement:
                     f"{row.method} against human labels" if row.method == SHARP else row.method,
                     row.kind,
                     "not available" if row.mean is None else f"{row.mean:.3f}{interval_text(row)}",
-                    change if row.p_value is None else f"{change}, p = {row.p_value:.3f}",
+                    change if row.p_value is None else f"{change}, {p_text(row.p_value)}",
                     "not available" if image.mean is None else f"{image.mean:.3f}{interval_text(image)}",
                     str(row.n),
                 ]

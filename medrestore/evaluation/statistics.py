@@ -242,3 +242,8 @@ def _paired(ours: _Values, theirs: _Values, seed: int, resamples: int) -> Compar
         n=len(pairs),
         groups=len(set(groups)),
     )
+
+
+def p_text(p_value: float) -> str:
+    """A p value in words: "p = 0.031", "p < 0.001"."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from medrestore.errors import MedrestoreError
-from medrestore.evaluation.statistics import MIN_GROUPS, Comparison, Score, Summary, compare
+from medrestore.evaluation.statistics import MIN_GROUPS, Comparison, Score, Summary, compare, p_text
 
 LOWER_IS_BETTER = frozenset(
     {
@@ -292,11 +292,6 @@ def _cell(summary: Summary, digits: int) -> Cell:
         if summary.p_value is not None:
             change += f", {p_text(summary.p_value)}"
     return Cell(value, interval, change)
-
-
-def p_text(p_value: float) -> str:
-    """A p value in words: "p = 0.031", "p < 0.001"."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def _cell_text(cell: Cell) -> str:

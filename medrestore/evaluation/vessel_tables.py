@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medrestore.evaluation.assessment import Table
-from medrestore.evaluation.statistics import Summary
+from medrestore.evaluation.statistics import Summary, p_text
 from medrestore.evaluation.vessel_scores import METRICS
 
 _NAMES = {"auc": "AUC", "cldice": "clDice", "dice": "Dice"}
@@ -25,7 +25,7 @@ def score_table(summaries: Sequence[Summary], prefix: str, title: str) -> Table:
     for method in dict.fromkeys(row.method for row in summaries if row.metric == f"{prefix}dice"):
         dice = table[method, f"{prefix}dice"]
         change = "" if dice.difference is None else f"{dice.difference:+.3f}"
-        change += "" if dice.p_value is None else f", p = {dice.p_value:.3f}"
+        change += "" if dice.p_value is None else f", {p_text(dice.p_value)}"
         cells = [_value(table.get((method, f"{prefix}{metric}")), 3) for metric in METRICS]
         body.append([method, dice.kind, cells[0], change, *cells[1:], str(dice.n)])
     heads = [_NAMES.get(metric, metric) for metric in METRICS]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from medrestore.evaluation.assessment import Section, Table
 from medrestore.evaluation.papers import Figure, papers
-from medrestore.evaluation.statistics import MIN_GROUPS
-from medrestore.evaluation.tables import p_text
+from medrestore.evaluation.statistics import MIN_GROUPS, p_text
 from medrestore.study.figures import bars, violins
 from medrestore.study.manifest import REFERENCE, SIMULATION
 from medrestore.study.opinions import Agreement, Opinion, Pair
