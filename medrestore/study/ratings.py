@@ -99,6 +99,15 @@ def collect(study: Study, votes: Sequence[Vote], simulated: bool) -> Ratings:
     return Ratings(finished, unfinished, locked, pictures, np.stack(columns, axis=1), times, retests, simulated)
 
 
+def has_finished(study: Study, votes: Sequence[Vote], simulated: bool) -> bool:
+    """Whether a person, or a simulated rater, has rated to the end."""
+    scores: dict[Rater, list[int]] = {}
+    for vote in votes:
+        if vote.rater.simulated == simulated:
+            scores.setdefault(vote.rater, []).append(vote.score)
+    return any(place(study, rater.code, given).phase == "finished" for rater, given in scores.items())
+
+
 def _check(study: Study, rater: Rater, votes: Sequence[Vote]) -> None:
     """The orders are a function of the plan: a database that tells another one was written by something else."""
     planned = trials_of(study, rater.code, [vote.score for vote in votes])

@@ -117,7 +117,7 @@ def test_the_report_shows_the_paper_and_no_secrets(simulated: tuple[Path, Study]
     assert not [token for token in load_roster(directory) if token in html]
 
 
-def test_people_and_simulated_raters_are_never_mixed(tmp_path: Path) -> None:
+def test_people_and_simulated_raters_are_never_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = small_study(tmp_path, count=7)
     simulate(tmp_path, study, 5, {}, seed=0)
     database = Database(tmp_path, study)
@@ -128,6 +128,11 @@ def test_people_and_simulated_raters_are_never_mixed(tmp_path: Path) -> None:
         if now.phase == "main" and len(scores) == 20:
             with pytest.raises(MedrestoreError, match=r"no rater has finished \(1 have begun"):
                 collect(study, database.votes(), simulated=False)
+            html = analyse(tmp_path, study, database.votes(), "auto").read_text(encoding="utf-8")
+            assert "<h1>SIMULATED Opinion study" in html and person.code not in html
+            assert "note: no person has finished yet (1 have begun); who=people" in capsys.readouterr().out
+            with pytest.raises(MedrestoreError, match=r"no rater has finished \(1 have begun"):
+                analyse(tmp_path, study, database.votes(), "people")
         database.record(person, now.trial, Answer(now.number, score, 1500, 1600, 900, 1.0))
         scores.append(score)
     assert collect(study, database.votes(), simulated=False).raters == [person.code]
