@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 _RECIPES = {
@@ -21,16 +22,24 @@ _SHORT = ["evaluation.run=false", "judge=none", "callbacks.sample_images=0", "sa
           "hardware=cpu"]  # fmt: skip
 
 
-def images_per_second(recipe: list[str], processes: int, threads: int) -> float:
-    """Speed of the second epoch, after all has warmed up."""
+def history(overrides: Sequence[str], **environment: str) -> list[dict[str, str]]:
+    """Train as a user would, in a process of its own; what it logged, a row an epoch.
+
+    Raises:
+        CalledProcessError: the training failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / "run"
-        command = [sys.executable, "-m", "medrestore.train", *recipe, *_SHORT, "sampling.crops_per_epoch=96"]
-        command += [f"hardware.devices={processes}", f"hydra.run.dir={directory}"]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
-        subprocess.run(command, env=environment, check=True, capture_output=True)
+        command = [sys.executable, "-m", "medrestore.train", *overrides, f"hydra.run.dir={directory}"]
+        subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True, text=True)
         with open(directory / "metrics.csv", encoding="utf-8", newline="") as text:
-            rows = list(csv.DictReader(text))
+            return list(csv.DictReader(text))
+
+
+def images_per_second(recipe: list[str], processes: int, threads: int) -> float:
+    """Speed of the second epoch, after all has warmed up."""
+    overrides = [*recipe, *_SHORT, "sampling.crops_per_epoch=96", f"hardware.devices={processes}"]
+    rows = history(overrides, OMP_NUM_THREADS=str(threads), CUDA_VISIBLE_DEVICES="")
     return float(rows[1]["speed/images_per_second"])
 
 

@@ -13,18 +13,26 @@ import torch
 OWN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "NODE_RANK")
 
 
+def environment(**more: str) -> dict[str, str]:
+    """That of a user, whatever started the tests: one thread a process, no GPU."""
+    kept = {name: value for name, value in os.environ.items() if name not in OWN}
+    return {**kept, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **more}
+
+
+def launch(processes: int) -> list[str]:
+    """The beginning of a command line: Python in so many processes, which meet at a free port of their own."""
+    if processes == 1:
+        return [sys.executable]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+
+
 def run_shared(
     processes: int, command: str, overrides: Sequence[str], directory: Path | None = None, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m medrestore.<command>` in so many processes; the exit code is asserted."""
-    start = [sys.executable]
-    if processes > 1:  # a free port each: tests may run side by side
-        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    environment = {name: value for name, value in os.environ.items() if name not in OWN}
-    environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     where = [f"hydra.run.dir={directory}"] if directory is not None else []
-    arguments = [*start, "-m", f"medrestore.{command}", *overrides, *where]
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600)
+    arguments = [*launch(processes), "-m", f"medrestore.{command}", *overrides, *where]
+    done = subprocess.run(arguments, env=environment(), capture_output=True, text=True, timeout=600)
     assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
     return done
 

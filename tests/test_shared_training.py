@@ -18,7 +18,7 @@ from conftest import TINY, TINY_WGAN
 from finished_runs import CERVIX, finished_run
 from PIL import Image
 from shared_matrix import CASES
-from shared_runs import OWN, distance, run_shared, weights
+from shared_runs import distance, environment, launch, run_shared, weights
 
 from medrestore.config import compose
 from medrestore.run import train
@@ -69,10 +69,8 @@ def test_two_processes_that_are_ended_go_on_as_if_nothing_had_been(number: signa
     """A signal to one of them, right after a save: both end, and the same command goes on, bit for bit."""
     given = [*TINIEST, "epochs=3", "evaluation.run=false", "hardware.devices=2", "callbacks.checkpoint_minutes=0"]
     run_shared(1, "train", given, tmp_path / "unbroken")
-    environment = {name: value for name, value in os.environ.items() if name not in OWN}
-    environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "medrestore.train", *given, f"hydra.run.dir={tmp_path / 'run'}"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
     last = tmp_path / "run/checkpoints/last.ckpt"
     deadline = time.monotonic() + 240
     while not last.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -99,11 +97,8 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train_cases(ranks: int, output: Path, *which: str) -> None:
     """Run `shared_matrix.py` in so many processes."""
     script = str(Path(__file__).with_name("shared_matrix.py"))
-    environment = {name: value for name, value in os.environ.items() if name not in OWN}
-    environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
-    command = [sys.executable, *start, script, str(output), *which]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    command = [*launch(ranks), script, str(output), *which]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -183,15 +178,14 @@ def test_ranks_that_start_seconds_apart_share_one_directory(tmp_path: Path) -> N
     shared = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_STEP_NUM_TASKS": "2",
               "SLURM_STEP_NUM_NODES": "1", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "train", "SLURM_NNODES": "1",
               "SLURM_NODELIST": "localhost", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29613"}  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if name not in OWN}
     started = []
     for rank in (0, 1):
-        own = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "OMP_NUM_THREADS": "1"}
+        own = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
         command = [sys.executable, "-m", "medrestore.train", *given]
         pipe = subprocess.PIPE
         started.append(
             subprocess.Popen(
-                command, env={**environment, **shared, **own}, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True
+                command, env=environment(**shared, **own), cwd=tmp_path, stdout=pipe, stderr=pipe, text=True
             )
         )
         time.sleep(2.5)
@@ -222,10 +216,10 @@ train()
 def test_an_error_of_one_process_ends_all_with_one_line(fails: int, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(_FAILS)
     given = [*TINIEST, "epochs=3", "evaluation.run=false", "hardware=cpu", "hardware.devices=2"]
-    environment = {name: value for name, value in os.environ.items() if name not in OWN}
-    environment |= {"OMP_NUM_THREADS": "1", "FAILS": str(fails)}
     command = [sys.executable, str(tmp_path / "train.py"), *given, f"hydra.run.dir={tmp_path / 'run'}"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    done = subprocess.run(
+        command, env=environment(FAILS=str(fails)), capture_output=True, text=True, timeout=120, cwd=tmp_path
+    )
     assert done.returncode != 0
     assert done.stderr.count("medrestore: the disk is full") == 1 and "Traceback" not in done.stderr, done.stderr
     assert done.stderr.count("medrestore:") == 1

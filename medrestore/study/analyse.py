@@ -20,7 +20,7 @@ from medrestore.evaluation.tables import save_text
 from medrestore.study.database import Vote
 from medrestore.study.manifest import REFERENCE, Study
 from medrestore.study.opinions import Agreement, Opinion, Pair, agreement, differential, opinion, paired_tests, pooled
-from medrestore.study.ratings import Ratings, cell, collect, has_finished, write_ratings
+from medrestore.study.ratings import Ratings, any_finished, cell, collect, write_ratings
 from medrestore.study.screening import Verdict, screen
 from medrestore.study.sections import paper_figures, sections, verdict
 
@@ -83,12 +83,13 @@ def analyse(directory: Path, study: Study, votes: Sequence[Vote], who: str) -> P
     """
     if who not in ("auto", "people", "simulated"):
         raise MedrestoreError(f"who={who} is none of auto, people, simulated")
-    simulated = who == "simulated" or (
-        who == "auto" and not has_finished(study, votes, False) and any(vote.rater.simulated for vote in votes)
-    )
-    begun = len({vote.rater for vote in votes if not vote.rater.simulated})
-    if simulated and who == "auto" and begun:
-        print(f"note: no person has finished yet ({begun} have begun); who=people looks at them alone")
+    simulated = who == "simulated"
+    people = [vote for vote in votes if not vote.rater.simulated]
+    if who == "auto" and len(people) < len(votes) and not any_finished(study, people):
+        simulated = True
+        if people:
+            begun = len({vote.rater for vote in people})
+            print(f"note: no person has finished yet ({begun} have begun); who=people looks at them alone")
     found = examine(study, collect(study, votes, simulated))
     output = directory / "analysis"
     write_ratings(output / "ratings.csv", study, [vote for vote in votes if vote.rater.simulated == simulated])

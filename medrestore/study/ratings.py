@@ -99,12 +99,11 @@ def collect(study: Study, votes: Sequence[Vote], simulated: bool) -> Ratings:
     return Ratings(finished, unfinished, locked, pictures, np.stack(columns, axis=1), times, retests, simulated)
 
 
-def has_finished(study: Study, votes: Sequence[Vote], simulated: bool) -> bool:
-    """Whether a person, or a simulated rater, has rated to the end."""
+def any_finished(study: Study, votes: Sequence[Vote]) -> bool:
+    """Whether one of those who voted has rated to the end."""
     scores: dict[Rater, list[int]] = {}
     for vote in votes:
-        if vote.rater.simulated == simulated:
-            scores.setdefault(vote.rater, []).append(vote.score)
+        scores.setdefault(vote.rater, []).append(vote.score)
     return any(place(study, rater.code, given).phase == "finished" for rater, given in scores.items())
 
 

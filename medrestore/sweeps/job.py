@@ -15,6 +15,7 @@ from typing import Any
 from medrestore.config import key_of
 from medrestore.errors import MedrestoreError
 from medrestore.interruption import StartAgain, leave_to_leader, requeues
+from medrestore.processes import is_first
 from medrestore.sweeps.result import JobResult, Pruned, read_result, write_result
 
 LEADER = "MEDRESTORE_SWEEP_LEADER"  # process id of the pool that started this process
@@ -81,6 +82,5 @@ def end_with_leader() -> None:
 
 
 def _write(directory: Path, result: JobResult) -> None:
-    ranks = (os.environ.get(variable, "0") for variable in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    if all(rank == "0" for rank in ranks):
+    if is_first():
         write_result(directory, result)

@@ -60,6 +60,7 @@ def test_a_kill_leaves_running_and_a_complete_job_is_not_run_again(tmp_path: Pat
 
 def test_only_the_first_rank_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert run_job(lambda config: 1.0, CONFIG, tmp_path, []).metric == 1.0
     assert not (tmp_path / FILE).exists()
 
